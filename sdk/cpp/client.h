@@ -1,0 +1,214 @@
+// A client of forkserverd: ask for worker processes, look after them.
+//
+//   #include <forkserver/client.h>
+//   #include <cstdio>
+//
+//   int main() {
+//     auto client = forkserver::Client::Connect();
+//     if (!client) {
+//       std::fprintf(stderr, "%s\n", client.error().ToString().c_str());
+//       return 1;
+//     }
+//     forkserver::SpawnOptions options;
+//     options.argv = {"/bin/sh", "-c", "echo from a worker; exit 3"};
+//     auto worker = client->Spawn(options);
+//     if (!worker) return 1;
+//     auto record = client->Wait(worker->id);
+//     return record && record->code == 3 ? 0 : 1;
+//   }
+//
+// Public header: standard library only, C++17 or later.
+//
+// A Client owns one connection. It is movable, not copyable, and not
+// thread-safe: use one per thread, or a lock of your own. It starts no thread.
+// When it is destroyed, its connection ends, and with it every worker that it
+// asked for and did not detach.
+//
+// Calls block until the daemon has answered, unless their name ends in Async.
+// Errors are values; a call that failed disturbed nothing else, except
+// "connection_lost", after which every call fails the same way.
+//
+// After a fork of the calling process the child's copy is unusable: its
+// descriptor is closed at the fork and every call fails with
+// "use_after_fork". The parent is not affected. Connect again in the child.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
+namespace forkserver {
+
+struct ConnectOptions {
+  // The daemon's socket. Empty: see DefaultSocketPath().
+  std::string socket_path;
+  // Start a daemon when none serves the socket. Never makes a second one.
+  bool start_daemon = true;
+  // The forkserverd to start. Empty: the folder FORKSERVER_BIN, then PATH,
+  // then the folder of this program, then ~/.local/bin.
+  std::string daemon_program;
+  // How long to wait for a daemon that is being started.
+  std::chrono::milliseconds start_timeout{10'000};
+  // Named in the daemon's log.
+  std::string client_name = "c++";
+};
+
+// What a new process is to be. What is not given is the caller's own at the
+// time of the call: its environment, working directory, umask and limits.
+struct ProcessOptions {
+  // Complete: it replaces the worker's environment. "NAME=value".
+  std::optional<std::vector<std::string>> env;
+  // Absolute, or relative to the caller's.
+  std::optional<std::string> cwd;
+  std::optional<int> umask;
+  // On top of the caller's own: {"nofile", {1024, 4096}}; -1 is unlimited.
+  ResourceLimits limits;
+  std::optional<int> nice;
+  GroupKind group = GroupKind::kProcessGroup;
+  // {child_fd, fd}: the worker gets a copy of `fd` as `child_fd`. Borrowed
+  // until the call returns. 0, 1 and 2 that are not named are the caller's
+  // own; see `null_streams`. At most 253.
+  std::map<int, int> fds;
+  // Streams that `fds` does not name are /dev/null, not the caller's.
+  bool null_streams = false;
+};
+
+struct WorkerOptions : ProcessOptions {
+  std::string name;  // for people; need not be unique
+  // Wall clock; zero: none. When it runs out the worker is stopped.
+  std::chrono::milliseconds timeout{0};
+  // Between TERM and KILL when it is stopped.
+  std::chrono::milliseconds grace{5'000};
+  // It outlives this client.
+  bool detach = false;
+};
+
+struct SpawnOptions : WorkerOptions {
+  // argv[0] is looked up in the PATH of `env` when it has no slash.
+  std::vector<std::string> argv;
+};
+
+struct ForkOptions : WorkerOptions {
+  std::string zygote;  // its name
+  std::string entry;   // one that the zygote offers
+  std::string args;    // bytes for the entry
+  std::vector<std::string> argv;  // for WorkerContext::argv
+};
+
+struct ZygoteOptions : ProcessOptions {
+  std::string name;
+  std::vector<std::string> argv;     // the program; empty with `parent`
+  std::string parent;                // fork it from this zygote
+  std::vector<std::string> preload;  // preload steps, in order
+  std::vector<std::string> freeze;   // further frozen variables, "FOO_*"
+  bool keep = false;     // outlives this client
+  bool replace = false;  // retire one of the same name and another identity
+  ZygoteOptions() { null_streams = true; }
+};
+
+// A worker that runs. A plain value: it owns nothing.
+using Worker = WorkerInfo;
+
+struct CallResult {
+  std::string result;  // what the entry passed to SetResult
+  ExitRecord exit;
+};
+
+// The socket of the daemon of this user session: FORKSERVER_SOCKET,
+// $XDG_RUNTIME_DIR/forkserver/default.sock, /run/user/UID/forkserver/... if it
+// is ours, the user's temporary folder on macOS, /tmp/forkserver-UID/.
+std::string DefaultSocketPath();
+
+class Client {
+ public:
+  // Connects, and starts a daemon if there is none. With FORKSERVER_DISABLE=1
+  // in the environment it does neither: Spawn then launches exec workers
+  // directly from this process, and what needs a daemon fails with "disabled".
+  static Result<Client> Connect(const ConnectOptions& options = {});
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // An exec worker. Returns when its program runs: a program that cannot be
+  // executed is an error "launch_failed" with `step` and `error_number`.
+  Result<Worker> Spawn(const SpawnOptions& options);
+
+  // Starts a zygote or joins the one of that name and identity; returns when
+  // it is ready. Errors: "zygote_conflict", "zygote_failed", "zygote_unsafe".
+  Result<ZygoteInfo> StartZygote(const ZygoteOptions& options);
+  // Retires it: no new forks; its workers go on.
+  Result<void> StopZygote(const std::string& name);
+
+  // A worker forked from a zygote. Returns when its entry begins.
+  Result<Worker> Fork(const ForkOptions& options);
+
+  // A forked worker that is waited for, with the bytes of its result. An
+  // entry that fails is not an error of the call: look at `exit`.
+  Result<CallResult> Call(const ForkOptions& options);
+
+  // The exit record of any worker of this session. Blocks until it has ended,
+  // or fails with "timeout". Workers of this client: each record is kept
+  // until it has been returned once by Wait or Stop. Others: "unknown_worker",
+  // "record_expired".
+  Result<ExitRecord> Wait(
+      const std::string& worker_id,
+      std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+
+  // To the process, or to its whole process group.
+  Result<void> Signal(const std::string& worker_id, int signal,
+                      bool group = false);
+
+  // TERM to the group, grace, KILL; returns when it has ended.
+  Result<ExitRecord> Stop(
+      const std::string& worker_id,
+      std::optional<std::chrono::milliseconds> grace = std::nullopt);
+
+  Result<Snapshot> List();
+  Result<DaemonStatus> Status();
+  // Asks the daemon to stop in order; returns at once.
+  Result<void> Shutdown();
+
+  // Returns what is alive now; `on_event` is called from Process() for every
+  // change after it.
+  Result<Snapshot> Subscribe(std::function<void(const Event&)> on_event);
+
+  // --- in an event loop of your own ---
+  //
+  // Poll descriptor() for reading and call Process() when it is readable:
+  // it never blocks and calls the callbacks of what has arrived. While a
+  // blocking call waits, callbacks of other things are called from it too.
+  // A callback may call Async functions, but no blocking ones.
+
+  // Owned by the client; -1 when disabled.
+  int descriptor() const;
+  Result<void> Process();
+
+  // As Spawn and Fork, answered by a callback. Several may be under way.
+  // The request is sent when the call returns. May block while the daemon
+  // does not read. A failure to send is answered by the callback as well.
+  void SpawnAsync(const SpawnOptions& options,
+                  std::function<void(Result<Worker>)> done);
+  void ForkAsync(const ForkOptions& options,
+                 std::function<void(Result<Worker>)> done);
+  // Calls `done` once, with the exit record of a worker of this client, which
+  // may have ended already.
+  void OnExit(const std::string& worker_id,
+              std::function<void(Result<ExitRecord>)> done);
+
+ private:
+  class Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace forkserver

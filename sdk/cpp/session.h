@@ -1,0 +1,107 @@
+// Session: what a Client does through a daemon. The requests, and the workers
+// whose ends it is told of.
+//
+// Handlers of the connection only store what arrived. Callbacks of the user
+// are queued and run when nothing of the session is half done, so they may
+// make further requests.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <forkserver/client.h>
+#include <forkserver/result.h>
+
+#include "sdk/cpp/connection.h"
+#include "sdk/cpp/deadline.h"
+#include "sdk/cpp/request_setup.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver {
+
+// Each function is the one of Client of the same name.
+class Session {
+ public:
+  explicit Session(std::unique_ptr<Connection> connection);
+
+  Result<Worker> Spawn(const SpawnOptions& options);
+  Result<Worker> Fork(const ForkOptions& options);
+  Result<CallResult> Call(const ForkOptions& options);
+  void SpawnAsync(const SpawnOptions& options,
+                  std::function<void(Result<Worker>)> done);
+  void ForkAsync(const ForkOptions& options,
+                 std::function<void(Result<Worker>)> done);
+  void OnExit(const std::string& worker_id,
+              std::function<void(Result<ExitRecord>)> done);
+
+  Result<ZygoteInfo> StartZygote(const ZygoteOptions& options);
+  Result<void> StopZygote(const std::string& name);
+
+  Result<ExitRecord> Wait(const std::string& worker_id,
+                          std::optional<std::chrono::milliseconds> timeout);
+  Result<void> Signal(const std::string& worker_id, int signal, bool group);
+  Result<ExitRecord> Stop(const std::string& worker_id,
+                          std::optional<std::chrono::milliseconds> grace);
+
+  Result<Snapshot> List();
+  Result<DaemonStatus> Status();
+  Result<void> Shutdown();
+  Result<Snapshot> Subscribe(std::function<void(const Event&)> on_event);
+
+  int descriptor() const { return connection_->fd(); }
+  Result<void> Process();
+
+ private:
+  // What one handler stores and one call waits for. Shared, because the call
+  // may give up first.
+  template <typename T>
+  using Slot = std::shared_ptr<std::optional<Result<T>>>;
+
+  // A worker whose end this connection is told of.
+  struct OwnWorker {
+    std::optional<Result<ExitRecord>> record;
+    bool handed_out = false;  // by Stop, before the record came this way
+    std::vector<std::function<void(Result<ExitRecord>)>> on_exit;
+  };
+
+  // Sends a spawn or fork request; `done` is called from a handler with its
+  // first answer, or at once when it cannot be sent.
+  template <typename Request>
+  void Launch(const Request& request, const std::vector<int>& fds,
+              std::function<void(Result<Worker>)> done);
+  void StartSpawn(const SpawnOptions& options,
+                  std::function<void(Result<Worker>)> done);
+  void StartFork(const ForkOptions& options, int result_fd,
+                 std::function<void(Result<Worker>)> done);
+  // Both of them, blocking.
+  template <typename Start>
+  Result<Worker> AwaitLaunch(Start start);
+  void FinishOwn(const std::string& worker_id, Result<ExitRecord> record);
+  // Reads the result pipe until its end, or until the worker has ended and
+  // there is nothing more in it.
+  Result<std::string> ReadResult(int pipe, const std::string& worker_id);
+
+  // One request, one reply, blocking.
+  template <typename Reply, typename Request>
+  Result<Reply> Ask(const Request& request, const std::vector<int>& fds = {});
+  // Reads until `done()` is true; false when the deadline passed first.
+  template <typename Predicate>
+  Result<bool> PumpUntil(Predicate done, const Deadline& deadline = {});
+  void RunCallbacks();
+
+  std::unique_ptr<Connection> connection_;
+  std::unordered_map<std::string, OwnWorker> own_;
+  // The outstanding request for the record of another client's worker.
+  std::unordered_map<std::string, Slot<protocol::ExitReply>> waits_;
+  std::deque<std::function<void()>> callbacks_;
+  bool in_callback_ = false;
+};
+
+}  // namespace forkserver

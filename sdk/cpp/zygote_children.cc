@@ -1,0 +1,81 @@
+#include "sdk/cpp/zygote_children.h"
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "sdk/cpp/zygote_report.h"
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver {
+namespace {
+
+std::string EncodeExited(const std::string& worker, const ChildEnd& end) {
+  protocol::Exited exited;
+  exited.worker = worker;
+  exited.pid = end.pid;
+  exited.code = end.code;
+  exited.signal = end.signal;
+  exited.core = end.core;
+  exited.max_rss_bytes = end.max_rss_bytes;
+  exited.user_us = end.user_us;
+  exited.system_us = end.system_us;
+  exited.ended_ns = MonotonicNanoseconds();
+  return protocol::EncodeRequest(0, 0, exited);
+}
+
+void SendSignalTo(pid_t pid, int signal, bool group) {
+  // A child that was forked just now may not lead its group yet.
+  if (group && (::kill(-pid, signal) == 0 || errno != ESRCH)) return;
+  ::kill(pid, signal);
+}
+
+}  // namespace
+
+void ZygoteChildren::Add(pid_t pid, std::string worker, bool detach) {
+  by_worker_[worker] = pid;
+  by_pid_[pid] = Child{std::move(worker), detach};
+}
+
+void ZygoteChildren::SendSignal(const std::string& worker, int signal,
+                                bool group) const {
+  const auto found = by_worker_.find(worker);
+  if (found != by_worker_.end()) SendSignalTo(found->second, signal, group);
+}
+
+void ZygoteChildren::Finish(const ChildEnd& end) {
+  const auto found = by_pid_.find(end.pid);
+  if (found != by_pid_.end()) {
+    // If nobody reads it, the daemon is gone and so is whoever asked.
+    WriteReport(report_fd_, EncodeExited(found->second.worker, end));
+    by_worker_.erase(found->second.worker);
+    by_pid_.erase(found);
+  }
+  ReapChild(end.pid);
+}
+
+void ZygoteChildren::CollectOne(pid_t pid) {
+  if (by_pid_.find(pid) == by_pid_.end()) return;
+  if (auto end = PeekEndedChild(pid, ChildWait::kPoll)) Finish(*end);
+}
+
+void ZygoteChildren::CollectAll() {
+  while (auto end = PeekEndedChild(kAnyChild, ChildWait::kPoll)) Finish(*end);
+}
+
+void ZygoteChildren::KillAndCollect() {
+  std::vector<pid_t> killed;
+  for (const auto& [pid, child] : by_pid_) {
+    if (child.detach) continue;
+    SendSignalTo(pid, SIGKILL, true);
+    killed.push_back(pid);
+  }
+  for (const pid_t pid : killed) {
+    if (auto end = PeekEndedChild(pid, ChildWait::kBlock)) Finish(*end);
+  }
+}
+
+}  // namespace forkserver

@@ -1,0 +1,54 @@
+// The live children of a zygote, and the reports of their ends.
+//
+// The object that reaps them: a pid is known here exactly as long as it has
+// not been reaped, so it may be signalled. Each end is written to the report
+// pipe before the child is reaped; if the zygote dies in between, the daemon
+// finds the zombie and reports it a second time.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <unordered_map>
+
+#include "sdk/cpp/child_status.h"
+
+namespace forkserver {
+
+class ZygoteChildren {
+ public:
+  // `report_fd` is borrowed.
+  explicit ZygoteChildren(int report_fd) : report_fd_(report_fd) {}
+  ZygoteChildren(const ZygoteChildren&) = delete;
+  ZygoteChildren& operator=(const ZygoteChildren&) = delete;
+
+  // Cheap and of constant cost, however many there are.
+  void Add(pid_t pid, std::string worker, bool detach);
+  bool empty() const { return by_pid_.empty(); }
+
+  // To the process or its group; nothing if there is no such child (any more).
+  void SendSignal(const std::string& worker, int signal, bool group) const;
+
+  // Reports and reaps `pid` if it is one of these and has ended.
+  void CollectOne(pid_t pid);
+  // The same for all. Reaps zombies that are not ours too, silently: a
+  // library of the program may have made them.
+  void CollectAll();
+
+  // Kills the groups of all that are not detached, reports and reaps them.
+  // Blocks until they have ended.
+  void KillAndCollect();
+
+ private:
+  struct Child {
+    std::string worker;
+    bool detach = false;
+  };
+  void Finish(const ChildEnd& end);
+
+  int report_fd_;
+  std::unordered_map<pid_t, Child> by_pid_;
+  std::unordered_map<std::string, pid_t> by_worker_;
+};
+
+}  // namespace forkserver

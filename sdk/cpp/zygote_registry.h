@@ -1,0 +1,36 @@
+// What a zygote program offers: its entries and preload steps, by name. A
+// plain value, filled before Serve and only read after it; a zygote that is
+// forked from a zygote has the same.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include <forkserver/result.h>
+#include <forkserver/zygote.h>
+
+namespace forkserver {
+
+using PreloadStep = std::function<Result<void>()>;
+
+struct ZygoteRegistry {
+  std::map<std::string, Entry> entries;
+  std::map<std::string, PreloadStep> preloads;
+};
+
+// The exit code of a zygote or a forked worker that did not come to life.
+inline constexpr int kSetupFailedExitCode = 125;
+
+// "a, b, c", or "none": the keys, for messages.
+template <typename Map>
+std::string JoinKeys(const Map& map) {
+  std::string text;
+  for (const auto& [name, value] : map) {
+    if (!text.empty()) text += ", ";
+    text += name;
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace forkserver

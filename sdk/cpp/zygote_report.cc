@@ -1,0 +1,88 @@
+#include "sdk/cpp/zygote_report.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/protocol/codec.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver {
+namespace {
+
+// The descriptors come from outside and may be non-blocking.
+void WaitUntilWritable(int fd) {
+  pollfd entry = {fd, POLLOUT, 0};
+  while (::poll(&entry, 1, -1) < 0 && errno == EINTR) {
+  }
+}
+
+void Shorten(std::string& text, std::size_t excess) {
+  constexpr std::string_view kEllipsis = "...";
+  if (text.size() <= excess + kEllipsis.size()) {
+    text.clear();
+    return;
+  }
+  std::size_t size = text.size() - excess - kEllipsis.size();
+  // Not in the middle of a UTF-8 sequence: readers may check.
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) {
+    --size;
+  }
+  text.resize(size);
+  text += kEllipsis;
+}
+
+}  // namespace
+
+bool SendControlFrame(int control_fd, std::string_view frame) {
+  while (!frame.empty()) {
+    const long sent =
+        SendWithFds(control_fd, frame.data(), frame.size(), nullptr, 0);
+    if (sent == -EAGAIN || sent == -EWOULDBLOCK) {
+      WaitUntilWritable(control_fd);
+    } else if (sent < 0) {
+      return false;
+    } else {
+      frame.remove_prefix(static_cast<std::size_t>(sent));
+    }
+  }
+  return true;
+}
+
+bool WriteReport(int report_fd, std::string_view frame) {
+  for (;;) {
+    const ssize_t written = ::write(report_fd, frame.data(), frame.size());
+    if (written >= 0) return true;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      WaitUntilWritable(report_fd);
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+}
+
+std::string EncodeFailed(const std::string& worker, pid_t pid,
+                         const Error& error) {
+  protocol::Failed failed;
+  failed.worker = worker;
+  failed.pid = pid;
+  failed.error = protocol::ToWire(error);
+  std::array texts = {&failed.error.message, &failed.error.hint,
+                      &failed.error.step};
+  std::sort(texts.begin(), texts.end(), [](const auto* a, const auto* b) {
+    return a->size() > b->size();
+  });
+  std::string frame = protocol::EncodeRequest(0, 0, failed);
+  for (std::string* text : texts) {
+    if (frame.size() <= protocol::kMaxReportBytes) break;
+    Shorten(*text, frame.size() - protocol::kMaxReportBytes);
+    frame = protocol::EncodeRequest(0, 0, failed);
+  }
+  return frame;
+}
+
+}  // namespace forkserver

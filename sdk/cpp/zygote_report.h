@@ -1,0 +1,28 @@
+// How a zygote and its children write to the daemon: frames on the control
+// socket, reports on the report pipe. Passive and stateless; both block while
+// the daemon does not read.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include <forkserver/error.h>
+
+namespace forkserver {
+
+// Sends all of `frame`. False when nobody reads any more.
+bool SendControlFrame(int control_fd, std::string_view frame);
+
+// Writes `frame`, of at most kMaxReportBytes, in one write(2), so that the
+// reports of several processes do not mix. False when nobody reads any more;
+// SIGPIPE must be ignored.
+bool WriteReport(int report_fd, std::string_view frame);
+
+// A Failed report that fits kMaxReportBytes: its longest texts are cut short
+// ("...") as far as needed. `worker` is at most kMaxNameBytes long.
+std::string EncodeFailed(const std::string& worker, pid_t pid,
+                         const Error& error);
+
+}  // namespace forkserver

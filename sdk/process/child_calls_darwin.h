@@ -1,0 +1,83 @@
+// macOS: libc's wrappers. The child is a plain fork of a single-threaded
+// process, so errno is its own.
+#pragma once
+
+#include <fcntl.h>
+#include <libproc.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+
+namespace forkserver::child_calls {
+
+inline constexpr bool kSafeInSharedMemory = false;
+
+inline int Outcome(int result) { return result < 0 ? -errno : result; }
+
+inline pid_t GetPid() { return ::getpid(); }
+inline pid_t GetParentPid() { return ::getppid(); }
+inline int SetProcessGroup() { return Outcome(::setpgid(0, 0)); }
+inline int NewSession() { return ::setsid() < 0 ? -errno : 0; }
+inline int DuplicateAbove(int fd, int minimum) {
+  return Outcome(::fcntl(fd, F_DUPFD_CLOEXEC, minimum));
+}
+inline int DuplicateTo(int from, int to) { return Outcome(::dup2(from, to)); }
+inline int KeepOnExec(int fd) { return Outcome(::fcntl(fd, F_SETFD, 0)); }
+inline int Close(int fd) { return Outcome(::close(fd)); }
+inline int Umask(mode_t mask) {
+  ::umask(mask);
+  return 0;
+}
+inline int SetNiceness(int nice) {
+  return Outcome(::setpriority(PRIO_PROCESS, 0, nice));
+}
+inline int SetLimit(int resource, const struct rlimit* value) {
+  return Outcome(::setrlimit(resource, value));
+}
+inline int ChangeDirectory(const char* path) { return Outcome(::chdir(path)); }
+inline int Execute(const char* program, char* const* argv, char* const* env) {
+  return Outcome(::execve(program, argv, env));
+}
+inline long Write(int fd, const void* data, std::size_t size) {
+  const ssize_t written = ::write(fd, data, size);
+  return written < 0 ? -errno : written;
+}
+[[noreturn]] inline void Exit(int status) { ::_exit(status); }
+inline int DefaultSignal(int signal) {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  return Outcome(::sigaction(signal, &action, nullptr));
+}
+inline int UnblockAllSignals() {
+  sigset_t none;
+  sigemptyset(&none);
+  return Outcome(::sigprocmask(SIG_SETMASK, &none, nullptr));
+}
+
+// macOS has no close_range: the open descriptors are listed, in a buffer on
+// the stack, until a listing finds none left.
+inline int CloseRange(unsigned first, unsigned last, bool) {
+  if (first > last) return 0;
+  bool closed = true;
+  while (closed) {
+    closed = false;
+    struct proc_fdinfo listed[512];
+    const int size = ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, listed,
+                                    static_cast<int>(sizeof(listed)));
+    if (size <= 0) break;
+    const int count = size / static_cast<int>(sizeof(listed[0]));
+    for (int i = 0; i < count; ++i) {
+      const auto fd = static_cast<unsigned>(listed[i].proc_fd);
+      if (fd < first || fd > last) continue;
+      ::close(listed[i].proc_fd);
+      closed = true;
+    }
+  }
+  return 0;
+}
+
+}  // namespace forkserver::child_calls

@@ -1,0 +1,194 @@
+// Linux: raw system calls. libc's wrappers would write the parent's errno,
+// because a CLONE_VM child shares its thread-local memory. x86-64 and AArch64
+// are spelled out; elsewhere libc's syscall() is used, and LaunchChild forks.
+#pragma once
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+
+namespace forkserver::child_calls {
+
+#if defined(__x86_64__)
+
+inline constexpr bool kSafeInSharedMemory = true;
+
+[[gnu::always_inline]] inline long Call(long number, long a = 0, long b = 0,
+                                        long c = 0, long d = 0) {
+  long result;
+  register long r10 asm("r10") = d;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+               : "rcx", "r11", "memory");
+  return result;
+}
+
+#elif defined(__aarch64__)
+
+inline constexpr bool kSafeInSharedMemory = true;
+
+[[gnu::always_inline]] inline long Call(long number, long a = 0, long b = 0,
+                                        long c = 0, long d = 0) {
+  register long x8 asm("x8") = number;
+  register long x0 asm("x0") = a;
+  register long x1 asm("x1") = b;
+  register long x2 asm("x2") = c;
+  register long x3 asm("x3") = d;
+  asm volatile("svc #0"
+               : "+r"(x0)
+               : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
+               : "memory");
+  return x0;
+}
+
+#else
+
+inline constexpr bool kSafeInSharedMemory = false;
+
+inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
+  const long result = ::syscall(number, a, b, c, d);
+  return result < 0 ? -errno : result;
+}
+
+#endif
+
+inline long Address(const void* pointer) {
+  return static_cast<long>(reinterpret_cast<std::intptr_t>(pointer));
+}
+
+inline pid_t GetPid() { return static_cast<pid_t>(Call(SYS_getpid)); }
+inline pid_t GetParentPid() { return static_cast<pid_t>(Call(SYS_getppid)); }
+inline int SetProcessGroup() {
+  return static_cast<int>(Call(SYS_setpgid, 0, 0));
+}
+inline int NewSession() {
+  const long result = Call(SYS_setsid);
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+// A close-on-exec copy at `minimum` or above.
+inline int DuplicateAbove(int fd, int minimum) {
+  return static_cast<int>(Call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, minimum));
+}
+// `to` becomes a copy that survives exec. `from` and `to` differ.
+inline int DuplicateTo(int from, int to) {
+  return static_cast<int>(Call(SYS_dup3, from, to, 0));
+}
+inline int KeepOnExec(int fd) {
+  return static_cast<int>(Call(SYS_fcntl, fd, F_SETFD, 0));
+}
+inline int Close(int fd) { return static_cast<int>(Call(SYS_close, fd)); }
+inline int Umask(mode_t mask) {
+  return static_cast<int>(Call(SYS_umask, static_cast<long>(mask)));
+}
+inline int SetNiceness(int nice) {
+  return static_cast<int>(Call(SYS_setpriority, PRIO_PROCESS, 0, nice));
+}
+inline int SetLimit(int resource, const struct rlimit* value) {
+  return static_cast<int>(
+      Call(SYS_prlimit64, 0, resource, Address(value), 0));
+}
+inline int ChangeDirectory(const char* path) {
+  return static_cast<int>(Call(SYS_chdir, Address(path)));
+}
+inline int Execute(const char* program, char* const* argv, char* const* env) {
+  return static_cast<int>(
+      Call(SYS_execve, Address(program), Address(argv), Address(env)));
+}
+inline long Write(int fd, const void* data, std::size_t size) {
+  return Call(SYS_write, fd, Address(data), static_cast<long>(size));
+}
+// Not declared noreturn: a sanitizer would then look for the bounds of a stack
+// that it does not know.
+[[gnu::always_inline]] inline void Exit(int status) {
+  for (;;) Call(SYS_exit_group, status);
+}
+
+// The kernel's own struct, not libc's.
+struct KernelSigaction {
+  std::uintptr_t handler;
+  unsigned long flags;
+  std::uintptr_t restorer;
+  std::uint64_t mask;
+};
+inline int DefaultSignal(int signal) {
+  const KernelSigaction action = {};
+  return static_cast<int>(Call(SYS_rt_sigaction, signal, Address(&action), 0,
+                               sizeof(std::uint64_t)));
+}
+inline int UnblockAllSignals() {
+  const std::uint64_t none = 0;
+  return static_cast<int>(Call(SYS_rt_sigprocmask, SIG_SETMASK,
+                               Address(&none), 0, sizeof(none)));
+}
+
+// Every descriptor of /proc/self/fd between `first` and `last`.
+inline int CloseRangeByListing(unsigned first, unsigned last) {
+  struct Entry {
+    std::uint64_t inode;
+    std::int64_t offset;
+    unsigned short size;
+    unsigned char type;
+    char name[1];
+  };
+  const int folder = static_cast<int>(
+      Call(SYS_openat, AT_FDCWD, Address("/proc/self/fd"),
+           O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+  if (folder < 0) {
+    // No /proc: every number up to the limit. Slow, but always right.
+    struct rlimit limit = {};
+    Call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, Address(&limit));
+    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur; ++fd) {
+      Close(static_cast<int>(fd));
+    }
+    return 0;
+  }
+  // Closing while listing may skip entries: repeat until nothing was closed.
+  bool closed = true;
+  while (closed) {
+    closed = false;
+    Call(SYS_lseek, folder, 0, SEEK_SET);
+    alignas(Entry) char buffer[1024];
+    for (;;) {
+      const long size = Call(SYS_getdents64, folder, Address(buffer),
+                             static_cast<long>(sizeof(buffer)));
+      if (size <= 0) break;
+      for (long at = 0; at < size;) {
+        const auto* entry = reinterpret_cast<const Entry*>(buffer + at);
+        at += entry->size;
+        const char* digit = entry->name;
+        if (*digit < '0' || *digit > '9') continue;
+        unsigned fd = 0;
+        for (; *digit >= '0' && *digit <= '9'; ++digit) {
+          fd = fd * 10 + static_cast<unsigned>(*digit - '0');
+        }
+        if (fd < first || fd > last || fd == static_cast<unsigned>(folder)) {
+          continue;
+        }
+        Close(static_cast<int>(fd));
+        closed = true;
+      }
+    }
+  }
+  return Close(folder);
+}
+
+// Closes first..last. close_range(2) is Linux 5.9; seccomp filters of
+// containers may answer ENOSYS or EPERM for calls that they do not know.
+inline int CloseRange(unsigned first, unsigned last, bool use_close_range) {
+  if (first > last) return 0;
+  if (use_close_range) {
+    const long result = Call(SYS_close_range, first, last, 0);
+    if (result != -ENOSYS && result != -EPERM) return static_cast<int>(result);
+  }
+  return CloseRangeByListing(first, last);
+}
+
+}  // namespace forkserver::child_calls

@@ -1,0 +1,332 @@
+#include "sdk/process/child_setup.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "sdk/process/child_calls.h"
+#include "sdk/process/platform.h"
+
+namespace forkserver {
+namespace {
+
+using protocol::Setup;
+
+// A descriptor number beyond this is a mistake, and would make the kernel
+// allocate a table for it.
+constexpr std::int64_t kMaxChildFd = 65535;
+
+Error BadRequest(std::string message) {
+  return MakeError(error_code::kBadRequest, std::move(message));
+}
+
+Result<void> PlanDescriptors(const Setup& setup,
+                             const std::vector<UniqueFd>& received, int null_fd,
+                             ChildPlan& plan) {
+  const auto count = static_cast<std::int64_t>(received.size());
+  std::vector<bool> named(received.size(), false);
+  const auto borrow = [&](std::int64_t index) -> Result<int> {
+    if (index < 0 || index >= count) {
+      return MakeError(error_code::kBadDescriptor,
+                       "descriptor index " + std::to_string(index) +
+                           " is out of range: " + std::to_string(count) +
+                           " descriptors came with the request");
+    }
+    named[static_cast<std::size_t>(index)] = true;
+    return received[static_cast<std::size_t>(index)].get();
+  };
+  plan.fds.reserve(setup.fds.size() + 3);
+  for (const protocol::FdPlacement& placement : setup.fds) {
+    if (placement.child_fd < 0 || placement.child_fd > kMaxChildFd) {
+      return MakeError(error_code::kBadDescriptor,
+                       "child descriptor " +
+                           std::to_string(placement.child_fd) +
+                           " is out of range 0.." +
+                           std::to_string(kMaxChildFd));
+    }
+    Result<int> source = borrow(placement.index);
+    if (!source) return source.error();
+    plan.fds.push_back({static_cast<int>(placement.child_fd), *source});
+  }
+  if (setup.result) {
+    Result<int> source = borrow(*setup.result);
+    if (!source) return source.error();
+    plan.extra_fd = *source;
+  }
+  const auto unnamed = std::find(named.begin(), named.end(), false);
+  if (unnamed != named.end()) {
+    return MakeError(error_code::kBadDescriptor,
+                     "descriptor " + std::to_string(unnamed - named.begin()) +
+                         " was sent and is not announced in 'setup.fds'");
+  }
+  std::sort(plan.fds.begin(), plan.fds.end(),
+            [](const FdMove& a, const FdMove& b) { return a.target < b.target; });
+  for (std::size_t i = 1; i < plan.fds.size(); ++i) {
+    if (plan.fds[i].target == plan.fds[i - 1].target) {
+      return MakeError(error_code::kBadDescriptor,
+                       "child descriptor " +
+                           std::to_string(plan.fds[i].target) +
+                           " is named twice in 'setup.fds'");
+    }
+  }
+  for (int stream = 0; stream <= 2; ++stream) {
+    const auto at = std::lower_bound(
+        plan.fds.begin(), plan.fds.end(), stream,
+        [](const FdMove& move, int target) { return move.target < target; });
+    if (at == plan.fds.end() || at->target != stream) {
+      plan.fds.insert(at, {stream, null_fd});
+    }
+  }
+  return {};
+}
+
+Result<void> PlanLimits(const Setup& setup, const ResourceLimits& base,
+                        ChildPlan& plan) {
+  const auto add = [&plan](const std::string& name,
+                           const ResourceLimit& limit) -> Result<void> {
+    const int resource = LimitByName(name);
+    if (resource < 0) {
+      std::string known;
+      for (const std::string& one : LimitNames()) known += " " + one;
+      return BadRequest("there is no limit '" + name + "', known are:" + known);
+    }
+    const auto value = [](std::int64_t number) {
+      return number < 0 ? RLIM_INFINITY : static_cast<rlim_t>(number);
+    };
+    if (value(limit.soft) > value(limit.hard)) {
+      return BadRequest("limit '" + name + "': soft is above hard");
+    }
+    plan.limits.push_back({resource, {value(limit.soft), value(limit.hard)}});
+    return {};
+  };
+  for (const auto& [name, limit] : base) {
+    if (setup.limits.count(name) != 0) continue;
+    if (auto added = add(name, limit); !added) return added.error();
+  }
+  for (const auto& [name, limit] : setup.limits) {
+    if (auto added = add(name, limit); !added) return added.error();
+  }
+  return {};
+}
+
+bool HasNul(const std::string& text) {
+  return text.find('\0') != std::string::npos;
+}
+
+}  // namespace
+
+std::string_view NameOf(SetupStep step) {
+  switch (step) {
+    case SetupStep::kNone:
+      return "";
+    case SetupStep::kParentDeath:
+      return "prctl";
+    case SetupStep::kGroup:
+      return "setpgid";
+    case SetupStep::kDescriptors:
+      return "dup2";
+    case SetupStep::kClose:
+      return "close_range";
+    case SetupStep::kUmask:
+      return "umask";
+    case SetupStep::kNice:
+      return "setpriority";
+    case SetupStep::kLimits:
+      return "setrlimit";
+    case SetupStep::kChdir:
+      return "chdir";
+    case SetupStep::kSignals:
+      return "sigaction";
+    case SetupStep::kExec:
+      return "execve";
+  }
+  return "";
+}
+
+Error DescribeFailure(const SetupFailure& failure, const Setup& setup) {
+  Error error;
+  error.code = error_code::kLaunchFailed;
+  error.step = NameOf(failure.step);
+  error.error_number = failure.error_number;
+  std::string arguments;
+  switch (failure.step) {
+    case SetupStep::kDescriptors:
+      arguments = "to " + std::to_string(failure.detail);
+      if (failure.error_number == EBADF || failure.error_number == EINVAL ||
+          failure.error_number == EMFILE) {
+        error.hint = "the number is above the daemon's limit of descriptors";
+      }
+      break;
+    case SetupStep::kNice:
+      arguments = setup.nice ? std::to_string(*setup.nice) : "";
+      break;
+    case SetupStep::kLimits:
+      for (const std::string& name : LimitNames()) {
+        if (LimitByName(name) == failure.detail) arguments = name;
+      }
+      if (failure.error_number == EPERM) {
+        error.hint = "a hard limit can be lowered, not raised";
+      }
+      break;
+    case SetupStep::kChdir:
+      arguments = setup.cwd;
+      break;
+    case SetupStep::kExec:
+      arguments = setup.argv.empty() ? "" : setup.argv[0];
+      if (failure.error_number == ENOENT) {
+        error.hint = arguments.find('/') == std::string::npos
+                         ? "it is in no folder of the PATH in the request"
+                         : "the file, or the interpreter that it names, does "
+                           "not exist";
+      } else if (failure.error_number == EACCES) {
+        error.hint = "it is not an executable file";
+      } else if (failure.error_number == ENOEXEC) {
+        error.hint = "it is neither a program for this machine nor a script "
+                     "with a #! line";
+      } else if (failure.error_number == E2BIG) {
+        error.hint = "arguments and environment together are too large for "
+                     "this system";
+      }
+      break;
+    default:
+      break;
+  }
+  error.message = error.step + "(" + arguments +
+                  "): " + std::strerror(failure.error_number);
+  return error;
+}
+
+Result<ChildPlan> PrepareChildPlan(const Setup& setup,
+                                   const std::vector<UniqueFd>& received,
+                                   int null_fd,
+                                   const ResourceLimits& base_limits) {
+  ChildPlan plan;
+  for (const std::string& argument : setup.argv) {
+    if (HasNul(argument)) {
+      return BadRequest("an element of 'setup.argv' holds a NUL byte");
+    }
+  }
+  for (const std::string& variable : setup.env) {
+    if (HasNul(variable)) {
+      return BadRequest("an element of 'setup.env' holds a NUL byte");
+    }
+  }
+  if (setup.cwd.empty() || setup.cwd[0] != '/' || HasNul(setup.cwd)) {
+    return BadRequest("'setup.cwd' must be an absolute path, not '" +
+                      setup.cwd + "'");
+  }
+  if (setup.umask < 0 || setup.umask > 0777) {
+    return BadRequest("'setup.umask' must be in 0..511 (octal 0777), not " +
+                      std::to_string(setup.umask));
+  }
+  if (setup.nice && (*setup.nice < -20 || *setup.nice > 19)) {
+    return BadRequest("'setup.nice' must be in -20..19, not " +
+                      std::to_string(*setup.nice));
+  }
+  plan.group = setup.group;
+  plan.umask = static_cast<mode_t>(setup.umask);
+  if (setup.nice) plan.nice = static_cast<int>(*setup.nice);
+  plan.cwd = setup.cwd;
+  if (auto planned = PlanDescriptors(setup, received, null_fd, plan);
+      !planned) {
+    return planned.error();
+  }
+  if (auto planned = PlanLimits(setup, base_limits, plan); !planned) {
+    return planned.error();
+  }
+  return plan;
+}
+
+namespace {
+
+namespace sys = child_calls;
+
+SetupFailure Fail(SetupStep step, int negative_errno, int detail = 0) {
+  return {step, -negative_errno, detail};
+}
+
+SetupFailure MoveDescriptors(ChildPlan& plan) {
+  // Everything that must survive goes above the targets first, so that no
+  // dup2 below can overwrite a source that is still needed.
+  const int above = plan.fds.back().target + 1;
+  for (int* kept : {&plan.status_fd, &plan.extra_fd}) {
+    if (*kept < 0 || *kept >= above) continue;
+    const int moved = sys::DuplicateAbove(*kept, above);
+    if (moved < 0) return Fail(SetupStep::kDescriptors, moved, *kept);
+    *kept = moved;
+  }
+  for (FdMove& move : plan.fds) {
+    if (move.source >= above || move.source == move.target) continue;
+    const int moved = sys::DuplicateAbove(move.source, above);
+    if (moved < 0) return Fail(SetupStep::kDescriptors, moved, move.target);
+    move.source = moved;
+  }
+  for (const FdMove& move : plan.fds) {
+    const int outcome = move.source == move.target
+                            ? sys::KeepOnExec(move.target)
+                            : sys::DuplicateTo(move.source, move.target);
+    if (outcome < 0) return Fail(SetupStep::kDescriptors, outcome, move.target);
+  }
+  return {};
+}
+
+SetupFailure CloseOthers(const ChildPlan& plan) {
+  unsigned next = 0;
+  const auto close_up_to = [&](int kept) {
+    const auto number = static_cast<unsigned>(kept);
+    const int outcome =
+        number > next
+            ? sys::CloseRange(next, number - 1, plan.use_close_range)
+            : 0;
+    next = number + 1;
+    return outcome;
+  };
+  for (const FdMove& move : plan.fds) {
+    if (const int outcome = close_up_to(move.target); outcome < 0) {
+      return Fail(SetupStep::kClose, outcome);
+    }
+  }
+  int low = plan.status_fd;
+  int high = plan.extra_fd;
+  if (low > high) std::swap(low, high);
+  for (const int kept : {low, high}) {
+    if (kept < 0) continue;
+    if (const int outcome = close_up_to(kept); outcome < 0) {
+      return Fail(SetupStep::kClose, outcome);
+    }
+  }
+  const int outcome = sys::CloseRange(next, ~0u, plan.use_close_range);
+  return outcome < 0 ? Fail(SetupStep::kClose, outcome) : SetupFailure{};
+}
+
+}  // namespace
+
+SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
+  const int grouped = plan.group == GroupKind::kSession
+                          ? sys::NewSession()
+                          : sys::SetProcessGroup();
+  if (grouped < 0) return Fail(SetupStep::kGroup, grouped);
+
+  SetupFailure failure = MoveDescriptors(plan);
+  if (failure.step != SetupStep::kNone) return failure;
+  // Before anything that may wait for a filesystem: a child that hangs there
+  // must not keep the connections of others open.
+  failure = CloseOthers(plan);
+  if (failure.step != SetupStep::kNone) return failure;
+
+  sys::Umask(plan.umask);
+  if (plan.nice) {
+    const int outcome = sys::SetNiceness(*plan.nice);
+    if (outcome < 0) return Fail(SetupStep::kNice, outcome);
+  }
+  for (const LimitStep& limit : plan.limits) {
+    const int outcome = sys::SetLimit(limit.resource, &limit.value);
+    if (outcome < 0) return Fail(SetupStep::kLimits, outcome, limit.resource);
+  }
+  const int moved = sys::ChangeDirectory(plan.cwd.c_str());
+  if (moved < 0) return Fail(SetupStep::kChdir, moved);
+  return {};
+}
+
+}  // namespace forkserver

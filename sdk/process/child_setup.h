@@ -1,0 +1,97 @@
+// The ordered steps that turn a fresh child into the worker that was asked
+// for: group, descriptors, umask, niceness, limits, working directory. Shared
+// by exec workers (between fork and exec) and forked workers (before the
+// entry).
+//
+// Two phases. PrepareChildPlan runs in the parent: it checks everything that
+// can be checked without side effects and allocates. ApplyChildPlan runs in
+// the child: async-signal-safe, allocates nothing, does not touch errno, safe
+// in a child that shares its memory with the parent (CLONE_VM).
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver {
+
+// A step of a launch, as named in errors.
+enum class SetupStep : std::int32_t {
+  kNone,
+  kParentDeath,   // "prctl"
+  kGroup,         // "setpgid"
+  kDescriptors,   // "dup2"
+  kClose,         // "close_range"
+  kUmask,         // "umask"
+  kNice,          // "setpriority"
+  kLimits,        // "setrlimit"
+  kChdir,         // "chdir"
+  kSignals,       // "sigaction"
+  kExec,          // "execve"
+};
+std::string_view NameOf(SetupStep step);
+
+// What failed in the child. Written as it is on a status pipe.
+struct SetupFailure {
+  SetupStep step = SetupStep::kNone;
+  std::int32_t error_number = 0;
+  // kDescriptors: the child's descriptor; kLimits: the resource.
+  std::int32_t detail = 0;
+};
+// The failure as an Error "launch_failed" with its step and errno.
+Error DescribeFailure(const SetupFailure& failure,
+                      const protocol::Setup& setup);
+
+// Descriptor `source` of this process becomes `target` of the child. In the
+// child `source` is replaced by a copy above every target where needed.
+struct FdMove {
+  int target = -1;
+  int source = -1;
+};
+
+struct LimitStep {
+  int resource = 0;
+  struct rlimit value = {};
+};
+
+struct ChildPlan {
+  GroupKind group = GroupKind::kProcessGroup;
+  std::vector<FdMove> fds;  // by ascending target, no target twice
+  // Stays open in the child, close-on-exec, at a number above every target;
+  // -1: none.
+  int status_fd = -1;
+  // The same for one more descriptor (the result of a forked worker).
+  int extra_fd = -1;
+  mode_t umask = 022;
+  std::optional<int> nice;
+  std::vector<LimitStep> limits;
+  std::string cwd;
+  // False: pretend that the kernel has no close_range(2) (for tests).
+  bool use_close_range = true;
+};
+
+// `received`: the descriptors of the frame, borrowed, indexed by the setup.
+// `null_fd`: an open /dev/null, borrowed, for streams that are not named.
+// `base_limits`: applied where the setup names no limit.
+// Errors: "bad_request", "bad_descriptor" (an index out of range, a received
+// descriptor that nothing names, a target twice or out of range).
+Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,
+                                   const std::vector<UniqueFd>& received,
+                                   int null_fd,
+                                   const ResourceLimits& base_limits);
+
+// Runs the steps. Every descriptor that the plan does not name is closed. On
+// return `plan.status_fd` and `plan.extra_fd` are the numbers they now have.
+SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept;
+
+}  // namespace forkserver

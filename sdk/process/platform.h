@@ -1,0 +1,85 @@
+// What differs between Linux and macOS, one function each. Passive; nothing
+// here starts a thread, and nothing blocks unless it says so. The two sides
+// are platform_linux.cc and platform_darwin.cc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
+#include "sdk/base/unique_fd.h"
+
+namespace forkserver {
+
+// CLOCK_MONOTONIC, comparable between the processes of one machine.
+std::int64_t MonotonicNanoseconds();
+
+// --- this process ---
+
+struct ThreadInfo {
+  std::int64_t id = 0;
+  std::string name;
+};
+// The number of threads, by one system call; -1 when it cannot be read.
+int CountThreads();
+std::vector<ThreadInfo> ListThreads();
+// "1234 'OMP worker', 1240 ''": every thread but the first, for messages.
+std::string DescribeExtraThreads();
+
+// Open descriptors, or -1 when they cannot be counted.
+int CountOpenFds();
+
+// Closes every descriptor from `first` on except those of `keep`.
+void CloseDescriptorsFrom(int first, const std::vector<int>& keep);
+
+// All dispositions to default, no signal blocked.
+void ResetSignals();
+
+// Orphaned descendants become children of this process. False where the
+// system has no such thing (macOS).
+bool BecomeSubreaper();
+
+// Asks for `signal` when the parent dies; false if it died already, that is if
+// it is not `expected_parent` any more. macOS: does nothing but that check.
+bool SetParentDeathSignal(int signal, pid_t expected_parent);
+
+// The file of this program, or empty.
+std::string ExecutablePath();
+
+// Resident memory of this process in bytes, 0 when it cannot be read.
+std::int64_t ResidentBytes();
+
+// --- another process ---
+
+struct Peer {
+  pid_t pid = 0;
+  uid_t uid = 0;
+};
+// Who connected, from the kernel.
+Result<Peer> ReadPeer(int socket);
+
+// A descriptor that stands for the process and is readable once it ended
+// (pidfd), or an invalid one where the system has none. `socket` >= 0: the
+// process that connected it, free of races where the kernel can (6.5).
+UniqueFd OpenProcess(pid_t pid, int socket = -1);
+
+// The limits of a process, by name; nullopt where they cannot be read.
+std::optional<ResourceLimits> ReadLimits(pid_t pid);
+
+// Why `pid` is more confined than this process ("no_new_privs is set", "it is
+// in another mount namespace"), or empty if it is not. What cannot be read is
+// a reason too.
+std::string DescribeConfinement(pid_t pid);
+
+// RLIMIT_ constant by lower-case name ("nofile"), or -1.
+int LimitByName(const std::string& name);
+// The names, for messages.
+std::vector<std::string> LimitNames();
+
+}  // namespace forkserver

@@ -1,0 +1,122 @@
+#include <libproc.h>
+#include <mach-o/dyld.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/ucred.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "sdk/process/child_calls.h"
+#include "sdk/process/platform.h"
+
+namespace forkserver {
+
+int CountThreads() {
+  struct proc_taskinfo info = {};
+  const int size =
+      ::proc_pidinfo(::getpid(), PROC_PIDTASKINFO, 0, &info, sizeof(info));
+  return size == static_cast<int>(sizeof(info)) ? info.pti_threadnum : -1;
+}
+
+std::vector<ThreadInfo> ListThreads() {
+  std::uint64_t ids[256] = {};
+  const int size =
+      ::proc_pidinfo(::getpid(), PROC_PIDLISTTHREADS, 0, ids, sizeof(ids));
+  std::vector<ThreadInfo> threads;
+  for (int i = 0; i < size / static_cast<int>(sizeof(ids[0])); ++i) {
+    struct proc_threadinfo info = {};
+    ::proc_pidinfo(::getpid(), PROC_PIDTHREADINFO, ids[i], &info, sizeof(info));
+    threads.push_back({static_cast<std::int64_t>(ids[i]), info.pth_name});
+  }
+  return threads;
+}
+
+int CountOpenFds() {
+  const int size =
+      ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, nullptr, 0);
+  if (size <= 0) return -1;
+  std::vector<struct proc_fdinfo> listed(static_cast<std::size_t>(size) /
+                                         sizeof(struct proc_fdinfo));
+  const int filled =
+      ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, listed.data(), size);
+  return filled <= 0
+             ? -1
+             : filled / static_cast<int>(sizeof(struct proc_fdinfo));
+}
+
+void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
+  std::vector<int> kept = keep;
+  std::sort(kept.begin(), kept.end());
+  auto next = static_cast<unsigned>(first);
+  for (const int fd : kept) {
+    if (fd < first) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (number > next) child_calls::CloseRange(next, number - 1, true);
+    next = number + 1;
+  }
+  child_calls::CloseRange(next, ~0u, true);
+}
+
+bool BecomeSubreaper() { return false; }
+
+bool SetParentDeathSignal(int, pid_t expected_parent) {
+  return ::getppid() == expected_parent;
+}
+
+std::string ExecutablePath() {
+  char path[PATH_MAX];
+  std::uint32_t size = sizeof(path);
+  return ::_NSGetExecutablePath(path, &size) == 0 ? std::string(path)
+                                                  : std::string();
+}
+
+std::int64_t ResidentBytes() {
+  struct proc_taskinfo info = {};
+  const int size =
+      ::proc_pidinfo(::getpid(), PROC_PIDTASKINFO, 0, &info, sizeof(info));
+  return size == static_cast<int>(sizeof(info))
+             ? static_cast<std::int64_t>(info.pti_resident_size)
+             : 0;
+}
+
+Result<Peer> ReadPeer(int socket) {
+  Peer peer;
+  gid_t group = 0;
+  if (::getpeereid(socket, &peer.uid, &group) != 0) {
+    return SystemError("getpeereid()", errno);
+  }
+  socklen_t size = sizeof(peer.pid);
+  if (::getsockopt(socket, SOL_LOCAL, LOCAL_PEERPID, &peer.pid, &size) != 0) {
+    return SystemError("getsockopt(LOCAL_PEERPID)", errno);
+  }
+  return peer;
+}
+
+UniqueFd OpenProcess(pid_t, int) { return UniqueFd(); }
+
+std::optional<ResourceLimits> ReadLimits(pid_t pid) {
+  // Another process's limits cannot be read: clients send their own.
+  if (pid != ::getpid()) return std::nullopt;
+  ResourceLimits limits;
+  for (const std::string& name : LimitNames()) {
+    struct rlimit value = {};
+    if (::getrlimit(LimitByName(name), &value) != 0) return std::nullopt;
+    const auto number = [](rlim_t limit) {
+      return limit == RLIM_INFINITY ? std::int64_t{-1}
+                                    : static_cast<std::int64_t>(limit);
+    };
+    limits[name] = {number(value.rlim_cur), number(value.rlim_max)};
+  }
+  return limits;
+}
+
+std::string DescribeConfinement(pid_t) {
+  // Sandboxes of macOS cannot be asked about from outside without SPI.
+  return {};
+}
+
+}  // namespace forkserver

@@ -1,0 +1,201 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "sdk/process/child_calls.h"
+#include "sdk/process/platform.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77  // Linux 6.5
+#endif
+
+namespace forkserver {
+namespace {
+
+// A small file of /proc, whole; empty when it cannot be read.
+std::string ReadSmallFile(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {};
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t size = ::read(fd.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return text;
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
+}
+
+// The number after "Name:" in the text of /proc/PID/status, or -1.
+long StatusField(const std::string& status, const char* name) {
+  const std::size_t at = status.find(std::string("\n") + name + ":");
+  if (at == std::string::npos) return -1;
+  return std::strtol(status.c_str() + at + std::strlen(name) + 2, nullptr, 10);
+}
+
+std::vector<int> ListNumbers(const char* folder) {
+  std::vector<int> numbers;
+  DIR* const directory = ::opendir(folder);
+  if (directory == nullptr) return numbers;
+  while (const dirent* entry = ::readdir(directory)) {
+    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') {
+      numbers.push_back(std::atoi(entry->d_name));
+    }
+  }
+  ::closedir(directory);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+// The identity of a namespace ("mnt:[4026531841]"), or empty.
+std::string NamespaceOf(const std::string& process, const char* kind) {
+  char target[64];
+  const std::string path = "/proc/" + process + "/ns/" + kind;
+  const ssize_t size = ::readlink(path.c_str(), target, sizeof(target));
+  return size <= 0 ? std::string()
+                   : std::string(target, static_cast<std::size_t>(size));
+}
+
+}  // namespace
+
+int CountThreads() {
+  // Two links of the folder are "." and ".."; each thread is one more.
+  struct stat status = {};
+  if (::stat("/proc/self/task", &status) != 0) return -1;
+  return static_cast<int>(status.st_nlink) - 2;
+}
+
+std::vector<ThreadInfo> ListThreads() {
+  std::vector<ThreadInfo> threads;
+  for (const int id : ListNumbers("/proc/self/task")) {
+    std::string name =
+        ReadSmallFile("/proc/self/task/" + std::to_string(id) + "/comm");
+    if (!name.empty() && name.back() == '\n') name.pop_back();
+    threads.push_back({id, std::move(name)});
+  }
+  // The first thread has the id of the process.
+  std::stable_partition(
+      threads.begin(), threads.end(),
+      [](const ThreadInfo& thread) { return thread.id == ::getpid(); });
+  return threads;
+}
+
+int CountOpenFds() {
+  const std::vector<int> fds = ListNumbers("/proc/self/fd");
+  // One of them was the listing itself.
+  return fds.empty() ? -1 : static_cast<int>(fds.size()) - 1;
+}
+
+void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
+  std::vector<int> kept = keep;
+  std::sort(kept.begin(), kept.end());
+  auto next = static_cast<unsigned>(first);
+  for (const int fd : kept) {
+    if (fd < first) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (number > next) child_calls::CloseRange(next, number - 1, true);
+    next = number + 1;
+  }
+  child_calls::CloseRange(next, ~0u, true);
+}
+
+bool BecomeSubreaper() { return ::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0; }
+
+bool SetParentDeathSignal(int signal, pid_t expected_parent) {
+  ::prctl(PR_SET_PDEATHSIG, signal);
+  // The parent may have died before the call; then it never fires.
+  return ::getppid() == expected_parent;
+}
+
+std::string ExecutablePath() {
+  char path[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
+  return size <= 0 ? std::string()
+                   : std::string(path, static_cast<std::size_t>(size));
+}
+
+std::int64_t ResidentBytes() {
+  const std::string statm = ReadSmallFile("/proc/self/statm");
+  const std::size_t space = statm.find(' ');
+  if (space == std::string::npos) return 0;
+  return std::strtoll(statm.c_str() + space, nullptr, 10) *
+         ::sysconf(_SC_PAGESIZE);
+}
+
+Result<Peer> ReadPeer(int socket) {
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return SystemError("getsockopt(SO_PEERCRED)", errno);
+  }
+  return Peer{credentials.pid, credentials.uid};
+}
+
+UniqueFd OpenProcess(pid_t pid, int socket) {
+  if (socket >= 0) {
+    int fd = -1;
+    socklen_t size = sizeof(fd);
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0) {
+      return UniqueFd(fd);
+    }
+  }
+  // Linux 5.3; close-on-exec by itself.
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+std::optional<ResourceLimits> ReadLimits(pid_t pid) {
+  ResourceLimits limits;
+  for (const std::string& name : LimitNames()) {
+    struct rlimit value = {};
+    if (::prlimit(pid, static_cast<__rlimit_resource>(LimitByName(name)),
+                  nullptr, &value) != 0) {
+      return std::nullopt;
+    }
+    const auto number = [](rlim_t limit) {
+      return limit == RLIM_INFINITY ? std::int64_t{-1}
+                                    : static_cast<std::int64_t>(limit);
+    };
+    limits[name] = {number(value.rlim_cur), number(value.rlim_max)};
+  }
+  return limits;
+}
+
+std::string DescribeConfinement(pid_t pid) {
+  const std::string process = std::to_string(pid);
+  const std::string theirs = ReadSmallFile("/proc/" + process + "/status");
+  const std::string ours = ReadSmallFile("/proc/self/status");
+  if (theirs.empty()) return "its /proc/PID/status cannot be read";
+  if (StatusField(theirs, "NoNewPrivs") > StatusField(ours, "NoNewPrivs")) {
+    return "it has no_new_privs set and the daemon has not";
+  }
+  if (StatusField(theirs, "Seccomp") > StatusField(ours, "Seccomp")) {
+    return "it runs under a seccomp filter and the daemon does not";
+  }
+  if (StatusField(theirs, "Seccomp_filters") >
+      StatusField(ours, "Seccomp_filters")) {
+    return "it runs under more seccomp filters than the daemon";
+  }
+  for (const char* kind : {"user", "mnt", "pid"}) {
+    const std::string other = NamespaceOf(process, kind);
+    if (other.empty()) {
+      return std::string("its ") + kind + " namespace cannot be read";
+    }
+    if (other != NamespaceOf("self", kind)) {
+      return std::string("it is in another ") + kind + " namespace";
+    }
+  }
+  return {};
+}
+
+}  // namespace forkserver

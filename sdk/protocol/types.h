@@ -1,0 +1,271 @@
+// The words that the protocol, the daemon and every SDK share: workers, exit
+// records, zygotes, status. The names of the fields are the names on the wire
+// and in JSON.
+//
+// Public header: standard library only, C++17 or later. Plain values, no
+// behaviour, nothing here blocks or owns anything but memory.
+//
+// Units are in the names: _ns monotonic nanoseconds (CLOCK_MONOTONIC of this
+// machine), _us microseconds, _ms milliseconds, _bytes bytes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace forkserver {
+
+// How a worker came to be: fork + exec from forkserverd ("exec"), forked from
+// a zygote ("forked"), forked in advance and parked ("spare").
+enum class WorkerKind { kExec, kForked, kSpare };
+
+// launching: requested, not yet known to run. running: its program or entry
+// has begun. stopping: it was asked to stop and its grace period runs.
+// ended: it has an exit record.
+enum class WorkerState { kLaunching, kRunning, kStopping, kEnded };
+
+// Why a worker ended.
+//   exited           by itself, with an exit code
+//   signaled         by a signal that forkserverd did not send as a stop
+//   timeout          its wall-clock timeout ran out
+//   stopped          somebody asked forkserverd to stop it
+//   client_gone      its client ended and the worker was not detached
+//   zygote_died      the zygote that it was forked from died
+//   daemon_stopping  forkserverd stopped
+//   lost             nobody could observe how it ended
+enum class EndReason {
+  kExited,
+  kSignaled,
+  kTimeout,
+  kStopped,
+  kClientGone,
+  kZygoteDied,
+  kDaemonStopping,
+  kLost,
+};
+
+// starting: launched, preloading. ready: forks workers. retiring: no new
+// forks, lives until its last worker ends.
+enum class ZygoteState { kStarting, kReady, kRetiring };
+
+// The group that a worker leads: a process group of its own, or a session of
+// its own (which is a process group too, without a terminal).
+enum class GroupKind { kProcessGroup, kSession };
+
+// The names on the wire: "exec", "running", "client_gone", "process_group".
+std::string_view NameOf(WorkerKind kind);
+std::string_view NameOf(WorkerState state);
+std::string_view NameOf(EndReason reason);
+std::string_view NameOf(ZygoteState state);
+std::string_view NameOf(GroupKind group);
+
+// The steps of a worker's life; 0 where it did not get that far.
+struct Journey {
+  std::int64_t received_ns = 0;      // the daemon had the whole request
+  std::int64_t launch_begun_ns = 0;  // before the fork, or handed to the zygote
+  std::int64_t launched_ns = 0;      // the process exists
+  std::int64_t started_ns = 0;       // exec is done, or the entry begins
+  std::int64_t ended_ns = 0;         // its end was observed
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("received_ns", self.received_ns);
+    visit.Required("launch_begun_ns", self.launch_begun_ns);
+    visit.Required("launched_ns", self.launched_ns);
+    visit.Required("started_ns", self.started_ns);
+    visit.Required("ended_ns", self.ended_ns);
+  }
+};
+
+// How one worker ended. There is exactly one per worker.
+struct ExitRecord {
+  std::string id;      // never repeats, not across restarts either
+  std::string name;    // as asked for, may be empty
+  std::int64_t pid = 0;
+  WorkerKind kind = WorkerKind::kExec;
+  std::string zygote;  // the name of its zygote, empty for an exec worker
+  std::optional<std::int64_t> code;    // exit code, or null
+  std::optional<std::int64_t> signal;  // signal number, or null
+  bool core = false;                   // a core was dumped
+  EndReason reason = EndReason::kLost;
+  std::int64_t max_rss_bytes = 0;  // peak resident memory
+  std::int64_t user_us = 0;
+  std::int64_t system_us = 0;
+  std::int64_t wall_us = 0;  // from its launch to its end
+  Journey journey;
+  // True when no daemon was involved (FORKSERVER_DISABLE=1).
+  bool direct = false;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("id", self.id);
+    visit.Required("name", self.name);
+    visit.Required("pid", self.pid);
+    visit.Required("kind", self.kind);
+    visit.Required("zygote", self.zygote);
+    visit.Required("code", self.code);
+    visit.Required("signal", self.signal);
+    visit.Required("core", self.core);
+    visit.Required("reason", self.reason);
+    visit.Required("max_rss_bytes", self.max_rss_bytes);
+    visit.Required("user_us", self.user_us);
+    visit.Required("system_us", self.system_us);
+    visit.Required("wall_us", self.wall_us);
+    visit.Required("journey", self.journey);
+    visit.Optional("direct", self.direct);
+  }
+};
+
+// A worker as the daemon sees it now.
+struct WorkerInfo {
+  std::string id;
+  std::string name;
+  std::int64_t pid = 0;  // 0 while launching
+  WorkerKind kind = WorkerKind::kExec;
+  std::string zygote;
+  WorkerState state = WorkerState::kLaunching;
+  bool detach = false;
+  std::optional<ExitRecord> exit;  // once it ended
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("id", self.id);
+    visit.Required("name", self.name);
+    visit.Required("pid", self.pid);
+    visit.Required("kind", self.kind);
+    visit.Required("zygote", self.zygote);
+    visit.Required("state", self.state);
+    visit.Optional("detach", self.detach);
+    visit.Optional("exit", self.exit);
+  }
+};
+
+// What one preload step of a zygote did.
+struct PreloadReport {
+  std::string name;
+  std::int64_t wall_us = 0;
+  std::int64_t rss_bytes = 0;  // growth of resident memory
+  // The threads of the process after the step. More than one is unsafe.
+  std::int64_t threads = 1;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("name", self.name);
+    visit.Required("wall_us", self.wall_us);
+    visit.Required("rss_bytes", self.rss_bytes);
+    visit.Required("threads", self.threads);
+  }
+};
+
+struct ZygoteInfo {
+  std::string name;
+  std::string id;  // as unique as a worker's
+  std::int64_t pid = 0;
+  ZygoteState state = ZygoteState::kStarting;
+  std::string parent;    // the zygote it was forked from, or empty
+  std::string identity;  // digest of what it was made of, 16 hex digits
+  bool keep = false;     // outlives the connection that made it
+  std::int64_t workers = 0;  // live ones
+  std::int64_t forks = 0;    // since it became ready
+  std::vector<std::string> argv;
+  std::vector<std::string> entries;
+  std::vector<PreloadReport> preloads;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("name", self.name);
+    visit.Required("id", self.id);
+    visit.Required("pid", self.pid);
+    visit.Required("state", self.state);
+    visit.Required("parent", self.parent);
+    visit.Required("identity", self.identity);
+    visit.Required("keep", self.keep);
+    visit.Required("workers", self.workers);
+    visit.Required("forks", self.forks);
+    visit.Required("argv", self.argv);
+    visit.Required("entries", self.entries);
+    visit.Required("preloads", self.preloads);
+  }
+};
+
+struct DaemonStatus {
+  std::int64_t pid = 0;
+  std::string version;
+  std::int64_t protocol = 0;  // what this connection negotiated
+  std::string instance;       // the first part of every worker id of this run
+  std::string socket;
+  std::int64_t threads = 0;  // of the daemon: always 1
+  std::int64_t uptime_ms = 0;
+  std::int64_t clients = 0;
+  std::int64_t workers = 0;  // live ones
+  std::int64_t zygotes = 0;
+  std::int64_t launched = 0;      // workers since it started
+  std::int64_t records_kept = 0;  // exit records in the ring
+  std::int64_t open_fds = 0;
+  std::string log;  // its log file, or empty for standard error
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("pid", self.pid);
+    visit.Required("version", self.version);
+    visit.Required("protocol", self.protocol);
+    visit.Required("instance", self.instance);
+    visit.Required("socket", self.socket);
+    visit.Required("threads", self.threads);
+    visit.Required("uptime_ms", self.uptime_ms);
+    visit.Required("clients", self.clients);
+    visit.Required("workers", self.workers);
+    visit.Required("zygotes", self.zygotes);
+    visit.Required("launched", self.launched);
+    visit.Required("records_kept", self.records_kept);
+    visit.Required("open_fds", self.open_fds);
+    visit.Required("log", self.log);
+  }
+};
+
+// Everything that is alive now.
+struct Snapshot {
+  std::vector<WorkerInfo> workers;
+  std::vector<ZygoteInfo> zygotes;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("workers", self.workers);
+    visit.Required("zygotes", self.zygotes);
+  }
+};
+
+// One change. `event` is one of
+//   worker_launched  worker_ended             (with `worker`)
+//   zygote_starting  zygote_ready  zygote_retiring  zygote_ended  (`zygote`)
+//   overrun          (with `snapshot`: events were dropped because they were
+//                    not read; go on from this snapshot)
+struct Event {
+  std::string event;
+  std::int64_t time_ns = 0;
+  std::optional<WorkerInfo> worker;
+  std::optional<ZygoteInfo> zygote;
+  std::optional<Snapshot> snapshot;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("event", self.event);
+    visit.Required("time_ns", self.time_ns);
+    visit.Optional("worker", self.worker);
+    visit.Optional("zygote", self.zygote);
+    visit.Optional("snapshot", self.snapshot);
+  }
+};
+
+// A resource limit; -1 is unlimited.
+struct ResourceLimit {
+  std::int64_t soft = -1;
+  std::int64_t hard = -1;
+};
+// By the lower-case name of the RLIMIT_ constant: "nofile", "nproc", "core"...
+using ResourceLimits = std::map<std::string, ResourceLimit>;
+
+}  // namespace forkserver

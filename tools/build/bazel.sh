@@ -1,0 +1,39 @@
+# Sourced by the scripts in tools/: one way to call Bazel, for a person at a
+# terminal and for a CI job alike.
+
+say() { printf '==> %s\n' "$*"; }
+
+# Debian's Bazel where it is installed; elsewhere bazelisk fetches the same.
+bazel_program=/usr/bin/bazel
+if [[ ! -x $bazel_program ]]; then
+  bazel_program=bazel
+  export USE_BAZEL_VERSION=4.2.3
+fi
+
+# Bazel keeps its output below HOME, which CI jobs may leave unset or unusable.
+if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
+  HOME=${TMPDIR:-/tmp}/forkserver-home-$(id -u)
+  export HOME
+  mkdir -p -m 0700 "$HOME"
+  if [[ ! -O $HOME ]]; then
+    echo "$HOME belongs to somebody else; set HOME" >&2
+    exit 1
+  fi
+fi
+
+# run_bazel COMMAND ARGUMENT...
+run_bazel() {
+  local command=$1
+  shift
+  if [[ ! -t 2 ]]; then
+    set -- --color=no --curses=no --show_progress_rate_limit=5 "$@"
+  fi
+  "$bazel_program" "$command" "$@"
+}
+
+# Bazel's server would stay, and hold up a CI job that waits for its children.
+stop_bazel_in_ci() {
+  if [[ ${CI:-} == true ]]; then
+    "$bazel_program" shutdown >/dev/null 2>&1 || true
+  fi
+}

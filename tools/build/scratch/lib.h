@@ -1,0 +1,2 @@
+#pragma once
+int Add(int a, int b);

@@ -1,0 +1,3 @@
+#include <msgpack.hpp>
+#include <sstream>
+int Pack() { std::stringstream s; msgpack::pack(s, 5); return (int)s.str().size(); }

@@ -11,7 +11,7 @@ namespace forkserver {
 
 struct ChildEnd {
   pid_t pid = 0;
-  std::optional<int> code;    // one of these two
+  std::optional<int> code;  // one of these two
   std::optional<int> signal;
   bool core = false;
   // Of the child and the descendants that it waited for.

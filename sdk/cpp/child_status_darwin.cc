@@ -25,8 +25,8 @@ std::optional<ChildEnd> PeekEndedChild(pid_t pid, ChildWait wait) {
       WEXITED | WNOWAIT | (wait == ChildWait::kPoll ? WNOHANG : 0);
   int outcome;
   do {
-    outcome = ::waitid(pid == kAnyChild ? P_ALL : P_PID,
-                       static_cast<id_t>(pid), &info, options);
+    outcome = ::waitid(pid == kAnyChild ? P_ALL : P_PID, static_cast<id_t>(pid),
+                       &info, options);
   } while (outcome < 0 && errno == EINTR);
   if (outcome < 0 || info.si_pid == 0) return std::nullopt;
   ChildEnd end;

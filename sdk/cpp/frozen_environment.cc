@@ -11,12 +11,13 @@ FrozenEnvironment::FrozenEnvironment(std::vector<std::string> environment,
       frozen_(SelectFrozen(environment_)) {}
 
 bool FrozenEnvironment::IsFrozen(std::string_view name) const {
-  return std::any_of(
-      patterns_.begin(), patterns_.end(), [name](std::string_view pattern) {
-        if (pattern.empty() || pattern.back() != '*') return name == pattern;
-        pattern.remove_suffix(1);
-        return name.substr(0, pattern.size()) == pattern;
-      });
+  return std::any_of(patterns_.begin(), patterns_.end(),
+                     [name](std::string_view pattern) {
+                       if (pattern.empty() || pattern.back() != '*')
+                         return name == pattern;
+                       pattern.remove_suffix(1);
+                       return name.substr(0, pattern.size()) == pattern;
+                     });
 }
 
 FrozenEnvironment::Variables FrozenEnvironment::SelectFrozen(
@@ -26,7 +27,8 @@ FrozenEnvironment::Variables FrozenEnvironment::SelectFrozen(
     const std::size_t equals = variable.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = variable.substr(0, equals);
-    if (IsFrozen(name)) selected.emplace_back(name, variable.substr(equals + 1));
+    if (IsFrozen(name))
+      selected.emplace_back(name, variable.substr(equals + 1));
   }
   // Of a name that is there twice getenv(3) finds the first.
   const auto by_name = [](const auto& a, const auto& b) {

@@ -8,39 +8,6 @@ namespace forkserver {
 Session::Session(std::unique_ptr<Connection> connection)
     : connection_(std::move(connection)) {}
 
-template <typename Predicate>
-Result<bool> Session::PumpUntil(Predicate done, const Deadline& deadline) {
-  if (in_callback_) {
-    return MakeError(error_code::kBadRequest,
-                     "a callback made a call that blocks",
-                     "use the Async functions in callbacks");
-  }
-  while (!done()) {
-    Result<bool> readable = connection_->AwaitReadable(deadline);
-    if (!readable) return readable.error();
-    if (!*readable) return false;
-    // A loss was told to all handlers, so `done` may be true.
-    (void)connection_->ReadAvailable();
-    RunCallbacks();
-  }
-  return true;
-}
-
-template <typename Reply, typename Request>
-Result<Reply> Session::Ask(const Request& request,
-                           const std::vector<int>& fds) {
-  const auto slot = std::make_shared<std::optional<Result<Reply>>>();
-  auto sent = connection_->Request(
-      request, fds, Connection::Answers::kOne,
-      [slot](const Connection::Answer& answer) {
-        *slot = DecodeAnswer<Reply>(answer);
-      });
-  if (!sent) return sent.error();
-  auto pumped = PumpUntil([&slot] { return slot->has_value(); });
-  if (!pumped) return pumped.error();
-  return **std::move(*slot);
-}
-
 void Session::RunCallbacks() {
   if (in_callback_) return;
   in_callback_ = true;
@@ -121,13 +88,12 @@ Result<Snapshot> Session::Subscribe(
     // The end of the subscription with the connection is told by Process().
     auto event = DecodeAnswer<Event>(answer);
     if (!event) return;
-    callbacks_.push_back([on_event, event = *std::move(event)] {
-      on_event(event);
-    });
+    callbacks_.push_back(
+        [on_event, event = *std::move(event)] { on_event(event); });
   };
-  auto sent = connection_->Request(protocol::Subscribe(), {},
-                                   Connection::Answers::kForever,
-                                   std::move(handler));
+  auto sent =
+      connection_->Request(protocol::Subscribe(), {},
+                           Connection::Answers::kForever, std::move(handler));
   if (!sent) return sent.error();
   auto pumped = PumpUntil([&slot] { return slot->has_value(); });
   if (!pumped) return pumped.error();

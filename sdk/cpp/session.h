@@ -6,6 +6,9 @@
 // make further requests.
 #pragma once
 
+#include <forkserver/client.h>
+#include <forkserver/result.h>
+
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -15,9 +18,6 @@
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include <forkserver/client.h>
-#include <forkserver/result.h>
 
 #include "sdk/cpp/connection.h"
 #include "sdk/cpp/deadline.h"
@@ -55,6 +55,8 @@ class Session {
   Result<void> Shutdown();
   Result<Snapshot> Subscribe(std::function<void(const Event&)> on_event);
 
+  // A callback of the user runs; a call that blocks would be nested in it.
+  bool in_callback() const { return in_callback_; }
   int descriptor() const { return connection_->fd(); }
   Result<void> Process();
 
@@ -80,10 +82,13 @@ class Session {
                   std::function<void(Result<Worker>)> done);
   void StartFork(const ForkOptions& options, int result_fd,
                  std::function<void(Result<Worker>)> done);
-  // Both of them, blocking.
+  // Calls `start` with a callback and waits until that is called.
   template <typename Start>
   Result<Worker> AwaitLaunch(Start start);
   void FinishOwn(const std::string& worker_id, Result<ExitRecord> record);
+  // Worker id in `own_`, its record is there: returns and forgets it.
+  Result<ExitRecord> HandOut(const std::string& worker_id);
+  bool HasRecord(const std::string& worker_id) const;
   // Reads the result pipe until its end, or until the worker has ended and
   // there is nothing more in it.
   Result<std::string> ReadResult(int pipe, const std::string& worker_id);
@@ -98,10 +103,40 @@ class Session {
 
   std::unique_ptr<Connection> connection_;
   std::unordered_map<std::string, OwnWorker> own_;
+  // Whose record was given to OnExit, the oldest first: kept for Wait, but not
+  // without bound.
+  std::deque<std::string> told_;
   // The outstanding request for the record of another client's worker.
   std::unordered_map<std::string, Slot<protocol::ExitReply>> waits_;
   std::deque<std::function<void()>> callbacks_;
   bool in_callback_ = false;
 };
+
+template <typename Predicate>
+Result<bool> Session::PumpUntil(Predicate done, const Deadline& deadline) {
+  while (!done()) {
+    Result<bool> readable = connection_->AwaitReadable(deadline);
+    if (!readable) return readable.error();
+    if (!*readable) return false;
+    // A loss was told to all handlers, so `done` may be true.
+    (void)connection_->ReadAvailable();
+    RunCallbacks();
+  }
+  return true;
+}
+
+template <typename Reply, typename Request>
+Result<Reply> Session::Ask(const Request& request,
+                           const std::vector<int>& fds) {
+  const auto slot = std::make_shared<std::optional<Result<Reply>>>();
+  auto sent = connection_->Request(request, fds, Connection::Answers::kOne,
+                                   [slot](const Connection::Answer& answer) {
+                                     *slot = DecodeAnswer<Reply>(answer);
+                                   });
+  if (!sent) return sent.error();
+  auto pumped = PumpUntil([&slot] { return slot->has_value(); });
+  if (!pumped) return pumped.error();
+  return std::move(**slot);
+}
 
 }  // namespace forkserver

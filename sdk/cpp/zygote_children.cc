@@ -71,6 +71,8 @@ void ZygoteChildren::KillAndCollect() {
   for (const auto& [pid, child] : by_pid_) {
     if (child.detach) continue;
     SendSignalTo(pid, SIGKILL, true);
+    // It may have moved to another group.
+    ::kill(pid, SIGKILL);
     killed.push_back(pid);
   }
   for (const pid_t pid : killed) {

@@ -3,12 +3,12 @@
 // forked from a zygote has the same.
 #pragma once
 
+#include <forkserver/result.h>
+#include <forkserver/zygote.h>
+
 #include <functional>
 #include <map>
 #include <string>
-
-#include <forkserver/result.h>
-#include <forkserver/zygote.h>
 
 namespace forkserver {
 

@@ -15,8 +15,8 @@ namespace forkserver {
 namespace {
 
 // The descriptors come from outside and may be non-blocking.
-void WaitUntilWritable(int fd) {
-  pollfd entry = {fd, POLLOUT, 0};
+void WaitFor(int fd, short events) {
+  pollfd entry = {fd, events, 0};
   while (::poll(&entry, 1, -1) < 0 && errno == EINTR) {
   }
 }
@@ -38,12 +38,14 @@ void Shorten(std::string& text, std::size_t excess) {
 
 }  // namespace
 
+void WaitUntilReadable(int fd) { WaitFor(fd, POLLIN); }
+
 bool SendControlFrame(int control_fd, std::string_view frame) {
   while (!frame.empty()) {
     const long sent =
         SendWithFds(control_fd, frame.data(), frame.size(), nullptr, 0);
     if (sent == -EAGAIN || sent == -EWOULDBLOCK) {
-      WaitUntilWritable(control_fd);
+      WaitFor(control_fd, POLLOUT);
     } else if (sent < 0) {
       return false;
     } else {
@@ -58,7 +60,7 @@ bool WriteReport(int report_fd, std::string_view frame) {
     const ssize_t written = ::write(report_fd, frame.data(), frame.size());
     if (written >= 0) return true;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      WaitUntilWritable(report_fd);
+      WaitFor(report_fd, POLLOUT);
     } else if (errno != EINTR) {
       return false;
     }
@@ -73,9 +75,8 @@ std::string EncodeFailed(const std::string& worker, pid_t pid,
   failed.error = protocol::ToWire(error);
   std::array texts = {&failed.error.message, &failed.error.hint,
                       &failed.error.step};
-  std::sort(texts.begin(), texts.end(), [](const auto* a, const auto* b) {
-    return a->size() > b->size();
-  });
+  std::sort(texts.begin(), texts.end(),
+            [](const auto* a, const auto* b) { return a->size() > b->size(); });
   std::string frame = protocol::EncodeRequest(0, 0, failed);
   for (std::string* text : texts) {
     if (frame.size() <= protocol::kMaxReportBytes) break;

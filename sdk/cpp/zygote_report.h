@@ -3,17 +3,19 @@
 // the daemon does not read.
 #pragma once
 
+#include <forkserver/error.h>
 #include <sys/types.h>
 
 #include <string>
 #include <string_view>
 
-#include <forkserver/error.h>
-
 namespace forkserver {
 
 // Sends all of `frame`. False when nobody reads any more.
 bool SendControlFrame(int control_fd, std::string_view frame);
+
+// Waits until there is something to read, or end of file.
+void WaitUntilReadable(int fd);
 
 // Writes `frame`, of at most kMaxReportBytes, in one write(2), so that the
 // reports of several processes do not mix. False when nobody reads any more;

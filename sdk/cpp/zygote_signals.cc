@@ -66,7 +66,10 @@ void ZygoteSignals::Poll() {
 }
 
 void ZygoteSignals::TakeHints(std::vector<pid_t>& pids) {
-  for (int i = 0; i < hint_count; ++i) pids.push_back(hints[i]);
+  for (int i = 0; i < hint_count; ++i) {
+    const pid_t pid = hints[i];
+    pids.push_back(pid);
+  }
   hint_count = 0;
 }
 

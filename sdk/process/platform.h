@@ -41,13 +41,27 @@ void CloseDescriptorsFrom(int first, const std::vector<int>& keep);
 // All dispositions to default, no signal blocked.
 void ResetSignals();
 
-// Orphaned descendants become children of this process. False where the
-// system has no such thing (macOS).
+// Orphaned descendants can become children of a process that asks for it.
+#ifdef __linux__
+inline constexpr bool kHasSubreaper = true;
+#else
+inline constexpr bool kHasSubreaper = false;
+#endif
+// Asks for it. False where the system has no such thing (macOS).
 bool BecomeSubreaper();
+
+// Blocks SIGCHLD and returns a descriptor that is readable while one is
+// pending, to be drained with ReadChildSignal. Invalid where there is no
+// subreaper and so nothing to sweep for (macOS).
+UniqueFd OpenChildSignal();
+void ReadChildSignal(int fd);
 
 // Asks for `signal` when the parent dies; false if it died already, that is if
 // it is not `expected_parent` any more. macOS: does nothing but that check.
 bool SetParentDeathSignal(int signal, pid_t expected_parent);
+
+// The name that ps shows for this process; at most 15 bytes. macOS: nothing.
+void SetProcessName(const char* name);
 
 // The file of this program, or empty.
 std::string ExecutablePath();

@@ -63,9 +63,15 @@ void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
 
 bool BecomeSubreaper() { return false; }
 
+UniqueFd OpenChildSignal() { return UniqueFd(); }
+void ReadChildSignal(int) {}
+
 bool SetParentDeathSignal(int, pid_t expected_parent) {
   return ::getppid() == expected_parent;
 }
+
+// libc has no way, and CoreFoundation's would make every child unsafe.
+void SetProcessName(const char*) {}
 
 std::string ExecutablePath() {
   char path[PATH_MAX];

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -112,11 +114,27 @@ void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
 
 bool BecomeSubreaper() { return ::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0; }
 
+UniqueFd OpenChildSignal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+void ReadChildSignal(int fd) {
+  signalfd_siginfo info;
+  while (::read(fd, &info, sizeof(info)) > 0) {
+  }
+}
+
 bool SetParentDeathSignal(int signal, pid_t expected_parent) {
   ::prctl(PR_SET_PDEATHSIG, signal);
   // The parent may have died before the call; then it never fires.
   return ::getppid() == expected_parent;
 }
+
+void SetProcessName(const char* name) { ::prctl(PR_SET_NAME, name); }
 
 std::string ExecutablePath() {
   char path[4096];

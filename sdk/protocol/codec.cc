@@ -433,6 +433,22 @@ const msgpack::object& EmptyMap() {
   return empty;
 }
 
+// "zygote_start" for the type ZygoteStart; kType where there is one.
+template <typename Body>
+std::string MessageName(std::string_view type_name) {
+  if constexpr (requires { Body::kType; }) {
+    return Body::kType;
+  } else {
+    std::string name;
+    for (const char letter : type_name) {
+      const bool capital = letter >= 'A' && letter <= 'Z';
+      if (capital && !name.empty()) name += '_';
+      name += static_cast<char>(capital ? letter - 'A' + 'a' : letter);
+    }
+    return name;
+  }
+}
+
 // Collects the names of the keys of a message, as JSON.
 struct KeyLister {
   std::string json;
@@ -549,11 +565,12 @@ Result<Body> Message::Decode() const {
 
 std::string DescribeMessages() {
   std::string json;
-  const auto add = [&json](const char* name, auto body) {
+  const auto add = [&json](const char* type_name, auto body) {
     KeyLister lister;
     decltype(body)::Visit(body, lister);
     json += json.empty() ? "{\n" : ",\n";
-    json += std::string("  \"") + name + "\": [" + lister.json + "]";
+    json += "  \"" + MessageName<decltype(body)>(type_name) + "\": [" +
+            lister.json + "]";
   };
 #define FORKSERVER_DESCRIBE(Body) add(#Body, Body{});
   FORKSERVER_PROTOCOL_BODIES(FORKSERVER_DESCRIBE)

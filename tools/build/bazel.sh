@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts in tools/: one way to call Bazel, for a person at a
 # terminal and for a CI job alike.
 
@@ -11,9 +12,9 @@ if [[ ! -x $bazel_program ]]; then
 fi
 
 # Bazel keeps its output below HOME, which CI jobs may leave unset or unusable.
-if [[ ! -d ${HOME:-} || ! -w ${HOME:-} ]]; then
+export HOME=${HOME:-~}
+if [[ ! -d $HOME || ! -w $HOME ]]; then
   HOME=${TMPDIR:-/tmp}/forkserver-home-$(id -u)
-  export HOME
   mkdir -p -m 0700 "$HOME"
   if [[ ! -O $HOME ]]; then
     echo "$HOME belongs to somebody else; set HOME" >&2

@@ -33,6 +33,9 @@ DOCTEST_FAILED = re.compile(r"^TEST CASE:  (.*)$", re.MULTILINE)
 # A name may hold ": " too; the usual starts of a reason tell where it ends.
 DOCTEST_SKIPPED = (re.compile(r"^SKIPPED: (.+?): ((?:kernel|os): .*)$"),
                    re.compile(r"^SKIPPED: (.+?): (.*)$"))
+# Bazel reports no event for a BUILD file that it cannot read.
+BAD_PACKAGE = re.compile(
+    r"(?:package contains errors: |error loading package ')([^\s']+)")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n+"
                       r"^(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$",
                       re.MULTILINE)
@@ -142,10 +145,16 @@ def label_of(event_id):
     return None
 
 
+def reason_of(aborted):
+    text = aborted.get("description") or aborted.get("reason", "aborted")
+    return text.splitlines()[0]
+
+
 def count_events(events):
     count = Count()
     runs = {}
     not_built = {}
+    messages = ""
     for event in events:
         event_id = event.get("id", {})
         label = label_of(event_id)
@@ -153,12 +162,15 @@ def count_events(events):
             key = event_id["testResult"]
             runs[label, key.get("run", 1),
                  key.get("shard", 1)] = event["testResult"]
-        elif "aborted" in event:
-            reason = event["aborted"].get("reason", "ABORTED")
-            if reason != "SKIPPED":
-                patterns = event_id.get("pattern", {}).get("pattern", [])
-                name = label or " ".join(patterns) or "bazel"
-                not_built.setdefault(name, f"({reason})")
+        elif "progress" in event:
+            messages += event["progress"].get("stderr", "")
+        elif "aborted" in event and "pattern" in event_id:
+            patterns = " ".join(event_id["pattern"].get("pattern", []))
+            not_built[patterns] = "(" + reason_of(event["aborted"]) + ")"
+        elif "aborted" in event and "targetCompleted" in event_id:
+            # SKIPPED: the target is not meant for this platform.
+            if event["aborted"].get("reason") != "SKIPPED":
+                not_built[label] = "(" + reason_of(event["aborted"]) + ")"
         elif "targetCompleted" in event_id:
             if not event.get("completed", {}).get("success"):
                 not_built[label] = "(did not build)"
@@ -170,6 +182,8 @@ def count_events(events):
         count.add(
             Count(found.passed, [f"{label} {f}" for f in found.failures],
                   [(f"{label} {n}", r) for n, r in found.skips]))
+    for package in BAD_PACKAGE.findall(messages):
+        not_built[f"//{package}"] = "(its BUILD file cannot be read)"
     count.failures += [f"{n} {r}" for n, r in not_built.items()]
     return count
 

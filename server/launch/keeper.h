@@ -1,0 +1,59 @@
+// The keeper: a tiny process that outlives the daemon by a moment. It holds
+// the reading end of a pipe from the daemon; when the daemon is gone, however
+// it went, the pipe closes and the keeper kills the groups of the workers and
+// zygotes that were not detached.
+//
+// The daemon tells it the groups through shared memory: a store, no system
+// call and no wake-up per launch.
+//
+// Caveat: between the end of the daemon and the kill, init may reap a worker
+// that ended by itself, and its number could be given to another group of the
+// same user. That takes a wrap of the whole pid space within microseconds.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/base/unique_fd.h"
+
+namespace forkserver::server {
+
+class Keeper {
+ public:
+  // As many groups as can be live at once.
+  static constexpr std::size_t kSlots = std::size_t{1} << 17;
+
+  // Forks the keeper. Call while the process has one thread.
+  static Result<Keeper> Start();
+  Keeper(Keeper&& other) noexcept;
+  Keeper& operator=(Keeper&&) = delete;
+  // Ends the keeper; what is still in a slot is killed by it.
+  ~Keeper();
+
+  pid_t pid() const { return pid_; }
+  // Its process is gone (the caller has reaped it): fork another one, which
+  // sees the same slots.
+  Result<void> Restart();
+
+  // A group to be killed with the daemon. nullptr when all slots are taken.
+  // The holder stores the id of the group, and 0 when it has ended.
+  std::atomic<pid_t>* TakeSlot();
+  void GiveSlot(std::atomic<pid_t>* slot);
+
+ private:
+  Keeper() = default;
+  Result<void> ForkKeeper();
+
+  std::atomic<pid_t>* table_ = nullptr;
+  std::size_t used_ = 0;  // slots handed out at least once
+  std::vector<std::atomic<pid_t>*> free_;
+  UniqueFd pipe_;
+  pid_t pid_ = 0;
+};
+
+}  // namespace forkserver::server

@@ -1,0 +1,73 @@
+// What the launch layer has to tell. Plain values.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include <forkserver/error.h>
+
+#include "sdk/protocol/messages.h"
+
+namespace forkserver::server {
+
+// Names a process of the launch layer: the number in a worker's id. Given by
+// the caller, never used twice.
+using ProcessKey = std::uint64_t;
+
+// How a process ended. `observed` is false when nobody could see it.
+struct EndStatus {
+  bool observed = false;
+  std::optional<std::int64_t> code;
+  std::optional<std::int64_t> signal;
+  bool core = false;
+  std::int64_t max_rss_bytes = 0;
+  std::int64_t user_us = 0;
+  std::int64_t system_us = 0;
+  std::int64_t ended_ns = 0;
+};
+
+// The program runs, or the entry begins.
+struct ProcessStarted {
+  ProcessKey key = 0;
+  pid_t pid = 0;
+  std::int64_t launched_ns = 0;
+  std::int64_t started_ns = 0;
+};
+
+// It never will. What is left of the process is reaped without a word.
+struct LaunchFailed {
+  ProcessKey key = 0;
+  Error error;
+};
+
+// Told once, after ProcessStarted.
+struct ProcessEnded {
+  ProcessKey key = 0;
+  EndStatus status;
+  bool zygote_died = false;  // it was taken over from its dead zygote
+};
+
+struct ZygoteIsReady {
+  ProcessKey key = 0;
+  pid_t pid = 0;
+  protocol::ZygoteReady ready;
+};
+
+// Told once for each zygote that was launched; after it the key is unknown.
+struct ZygoteEnded {
+  ProcessKey key = 0;
+  bool was_ready = false;
+  // What it or the launch said was wrong, if it said anything.
+  std::optional<Error> error;
+  std::optional<EndStatus> status;  // none when it was never launched
+  std::string stderr_tail;
+};
+
+using LaunchEvent = std::variant<ProcessStarted, LaunchFailed, ProcessEnded,
+                                 ZygoteIsReady, ZygoteEnded>;
+
+}  // namespace forkserver::server

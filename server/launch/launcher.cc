@@ -1,0 +1,380 @@
+#include "server/launch/launcher.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+
+namespace forkserver::server {
+namespace {
+
+// The keeper is a child like any other, under a key that no worker has.
+constexpr ProcessKey kKeeperKey = (ProcessKey{1} << 60) - 1;
+constexpr ProcessKey kChildSignalKey = kKeeperKey - 1;
+
+// At most one sweep in this time: each walks over all children.
+constexpr std::int64_t kSweepEveryNs = 100'000'000;
+// Where there is no pidfd the sweep is how ends are learnt.
+constexpr std::int64_t kSweepWithoutPidfdNs = 5'000'000;
+
+// The signals whose disposition the daemon changed: libuv's handlers, and
+// SIGPIPE.
+const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE,
+                                         SIGUSR1, SIGCHLD};
+
+std::uint64_t EndToken(ProcessKey key) {
+  return MakeToken(key, TokenKind::kProcessEnd);
+}
+
+Error LaunchError(const char* step, const Error& cause) {
+  Error error = MakeError(error_code::kLaunchFailed, cause.message, cause.hint);
+  error.step = step;
+  error.error_number = cause.error_number;
+  return error;
+}
+
+// The daemon's ends and the zygote's ends of a conversation.
+struct ZygotePipes {
+  SocketPair control;
+  Pipe report;
+};
+
+Result<ZygotePipes> MakeZygotePipes() {
+  Result<SocketPair> control = MakeSocketPair();
+  if (!control) return LaunchError("socketpair", control.error());
+  Result<Pipe> report = MakePipe();
+  if (!report) return LaunchError("pipe", report.error());
+  return ZygotePipes{std::move(*control), std::move(*report)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Launcher>> Launcher::Create() {
+  Result<PollSet> poll_set = PollSet::Create();
+  if (!poll_set) return poll_set.error();
+  UniqueFd null_fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null_fd) return SystemError("open(/dev/null)", errno);
+  Result<Keeper> keeper = Keeper::Start();
+  if (!keeper) return keeper.error();
+  return std::unique_ptr<Launcher>(new Launcher(
+      std::move(*poll_set), std::move(*keeper), std::move(null_fd)));
+}
+
+Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
+    : poll_set_(std::move(poll_set)),
+      keeper_(std::move(keeper)),
+      null_fd_(std::move(null_fd)),
+      child_signal_(OpenChildSignal()),
+      reaper_(poll_set_, EndToken),
+      zygotes_(poll_set_, reaper_, keeper_, events_) {
+  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), /*kill_group=*/false);
+  if (child_signal_) {
+    static_cast<void>(poll_set_.Add(
+        child_signal_.get(),
+        MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
+  }
+}
+
+Launcher::~Launcher() = default;
+
+Result<void> Launcher::CheckOneThread() const {
+  const int threads = CountThreads();
+  if (threads == 1) return {};
+  Error error = MakeError(
+      error_code::kDaemonUnsafe,
+      threads < 0 ? "forkserverd cannot count its own threads"
+                  : "forkserverd has " + std::to_string(threads) +
+                        " threads and must not fork: " +
+                        DescribeExtraThreads(),
+      "something was loaded into the daemon, by LD_PRELOAD perhaps; restart "
+      "it without");
+  error.step = "audit";
+  return error;
+}
+
+Result<void> Launcher::LaunchExec(ProcessKey key, const protocol::Setup& setup,
+                                  const std::vector<UniqueFd>& fds,
+                                  const ResourceLimits& limits, bool detach) {
+  return LaunchProcess(key, setup, fds, limits, detach, /*zygote=*/false);
+}
+
+Result<void> Launcher::LaunchProcess(ProcessKey key,
+                                     const protocol::Setup& setup,
+                                     const std::vector<UniqueFd>& fds,
+                                     const ResourceLimits& limits, bool detach,
+                                     bool zygote) {
+  if (setup.argv.empty() || setup.argv[0].empty()) {
+    return MakeError(error_code::kBadRequest,
+                     "'setup.argv' must name a program");
+  }
+  if (!zygote && (!setup.entry.empty() || setup.result)) {
+    return MakeError(error_code::kBadRequest,
+                     "'setup.entry' and 'setup.result' are for forked "
+                     "workers only");
+  }
+  Result<ChildPlan> child =
+      PrepareChildPlan(setup, fds, null_fd_.get(), limits);
+  if (!child) return child.error();
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+
+  Running running;
+  running.zygote = zygote;
+  if (!detach) {
+    running.slot = keeper_.TakeSlot();
+    if (running.slot == nullptr) {
+      return MakeError(error_code::kLimitReached,
+                       "there are " + std::to_string(Keeper::kSlots) +
+                           " live workers, no more are possible",
+                       "wait for some of them to end");
+    }
+  }
+  ExecPlan plan;
+  plan.child = std::move(*child);
+  plan.argv = setup.argv;
+  plan.env = setup.env;
+  plan.candidates = FindCandidates(setup.argv[0], setup.env);
+  plan.publish_pid = running.slot;
+  plan.signals_to_reset = kDaemonSignals;
+  Result<ExecLaunch> launch = ExecLaunch::Start(std::move(plan));
+  if (!launch) {
+    if (running.slot != nullptr) keeper_.GiveSlot(running.slot);
+    return launch.error();
+  }
+  running.launched_ns = MonotonicNanoseconds();
+  if (auto added = poll_set_.Add(launch->status_fd(),
+                                 MakeToken(key, TokenKind::kExecStatus));
+      !added) {
+    // Out of memory in the kernel. The child is stopped and told of as failed.
+    ::kill(launch->pid(), SIGKILL);
+    events_.push_back(LaunchFailed{key, LaunchError("epoll", added.error())});
+    running.failed = true;
+  }
+  pidfds_work_ = pidfds_work_ && (launch->pidfd().valid() || !kHasSubreaper);
+  reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()), !detach);
+  running.launch = std::move(*launch);
+  running_.emplace(key, std::move(running));
+  return {};
+}
+
+Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
+                                    protocol::Setup setup,
+                                    const std::vector<UniqueFd>& fds,
+                                    const ResourceLimits& limits,
+                                    protocol::Configure configure) {
+  Result<ZygotePipes> pipes = MakeZygotePipes();
+  if (!pipes) return pipes.error();
+  // The zygote's ends go to the first two numbers above its other
+  // descriptors; its environment names them.
+  std::vector<UniqueFd> all;
+  for (const UniqueFd& fd : fds) {
+    all.emplace_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    if (!all.back()) return LaunchError("dup", SystemError("fcntl()", errno));
+  }
+  std::int64_t next = 3;
+  bool has_stderr = false;
+  for (const protocol::FdPlacement& placement : setup.fds) {
+    next = std::max(next, placement.child_fd + 1);
+    has_stderr = has_stderr || placement.child_fd == 2;
+  }
+  const auto place = [&](std::int64_t child_fd, UniqueFd fd) {
+    setup.fds.push_back({child_fd, static_cast<std::int64_t>(all.size())});
+    all.push_back(std::move(fd));
+  };
+  place(next, std::move(pipes->control.second));
+  place(next + 1, std::move(pipes->report.write_end));
+  setup.env.push_back("FORKSERVER_ZYGOTE_CONTROL_FD=" + std::to_string(next));
+  setup.env.push_back("FORKSERVER_ZYGOTE_REPORT_FD=" +
+                      std::to_string(next + 1));
+  UniqueFd standard_error;
+  if (!has_stderr) {
+    Result<Pipe> pipe = MakePipe();
+    if (!pipe) return LaunchError("pipe", pipe.error());
+    standard_error = std::move(pipe->read_end);
+    place(2, std::move(pipe->write_end));
+  }
+  if (auto launched = LaunchProcess(key, setup, all, limits, /*detach=*/false,
+                                    /*zygote=*/true);
+      !launched) {
+    return launched.error();
+  }
+  zygotes_.Add(key, std::move(id), /*parent=*/0,
+               std::move(pipes->control.first),
+               std::move(pipes->report.read_end), std::move(standard_error),
+               std::move(configure));
+  return {};
+}
+
+Result<void> Launcher::LaunchNestedZygote(
+    ProcessKey key, std::string id, ProcessKey parent, std::string setup,
+    std::vector<UniqueFd> fds, const ResourceLimits& limits,
+    protocol::Configure configure) {
+  Result<ZygotePipes> pipes = MakeZygotePipes();
+  if (!pipes) return pipes.error();
+  fds.push_back(std::move(pipes->control.second));
+  fds.push_back(std::move(pipes->report.write_end));
+  protocol::ForkZygote request;
+  request.worker = id;
+  request.setup.data = std::move(setup);
+  request.limits = limits;
+  zygotes_.Add(key, std::move(id), parent, std::move(pipes->control.first),
+               std::move(pipes->report.read_end), UniqueFd(),
+               std::move(configure));
+  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  zygotes_.ForkZygote(parent, std::move(frame), std::move(fds));
+  return {};
+}
+
+Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
+                                    ProcessKey zygote, std::string setup,
+                                    std::vector<UniqueFd> fds,
+                                    const ResourceLimits& limits,
+                                    bool detach) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  protocol::ForkWorker request;
+  request.worker = std::move(id);
+  request.setup.data = std::move(setup);
+  request.limits = limits;
+  request.detach = detach;
+  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
+  return {};
+}
+
+bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
+                      bool group) {
+  if (reaper_.Knows(key)) return reaper_.Signal(key, signal, group);
+  return zygotes_.Signal(key, id, signal, group);
+}
+
+void Launcher::AbandonLaunches() {
+  for (auto& [key, running] : running_) {
+    if (running.launch) running.launch->Abandon();
+  }
+}
+
+std::vector<LaunchEvent> Launcher::Process() {
+  std::vector<PollSet::Event> ready;
+  static_cast<void>(poll_set_.Wait(0, ready));
+  // Reports first: what a zygote said must be known before its end is.
+  for (const PollSet::Event& event : ready) {
+    const ProcessKey key = KeyOfToken(event.token);
+    const TokenKind kind = KindOfToken(event.token);
+    switch (kind) {
+      case TokenKind::kExecStatus:
+        OnStatus(key);
+        break;
+      case TokenKind::kZygoteControl:
+      case TokenKind::kZygoteReport:
+      case TokenKind::kZygoteStderr:
+        if (event.writable) zygotes_.OnWritable(key);
+        if (event.readable) zygotes_.OnReadable(key, kind);
+        break;
+      case TokenKind::kChildSignal:
+        // Something ended. Known children are told of by their pidfd; look
+        // for orphans later, once for many.
+        poll_set_.Remove(child_signal_.get());
+        sweep_due_ns_ = MonotonicNanoseconds() +
+                        (pidfds_work_ ? kSweepEveryNs : kSweepWithoutPidfdNs);
+        break;
+      case TokenKind::kProcessEnd:
+        break;
+    }
+  }
+  for (const PollSet::Event& event : ready) {
+    if (KindOfToken(event.token) == TokenKind::kProcessEnd) {
+      OnEnd(KeyOfToken(event.token));
+    }
+  }
+  if (sweep_due_ns_ && MonotonicNanoseconds() >= *sweep_due_ns_) Sweep();
+  return std::exchange(events_, {});
+}
+
+void Launcher::OnStatus(ProcessKey key) {
+  const auto found = running_.find(key);
+  if (found == running_.end() || !found->second.launch ||
+      found->second.failed) {
+    return;
+  }
+  Running& running = found->second;
+  Result<bool> runs = running.launch->ReadStatus();
+  if (runs && !*runs) return;
+  poll_set_.Remove(running.launch->status_fd());
+  const pid_t pid = running.launch->pid();
+  if (runs) {
+    running.launch.reset();
+    if (!running.zygote) {
+      events_.push_back(ProcessStarted{key, pid, running.launched_ns,
+                                       MonotonicNanoseconds()});
+    }
+    return;
+  }
+  // The child has said what failed and is about to exit; its memory is given
+  // back when it has been reaped.
+  running.failed = true;
+  if (running.zygote) {
+    zygotes_.OnEnded(key, std::nullopt, std::move(runs).error());
+  } else {
+    events_.push_back(LaunchFailed{key, std::move(runs).error()});
+  }
+}
+
+void Launcher::OnEnd(ProcessKey key) {
+  // A child that was killed before its exec: the status pipe knows first.
+  OnStatus(key);
+  std::optional<EndStatus> status = reaper_.Reap(key);
+  if (!status) return;
+  if (key == kKeeperKey) {
+    // Somebody killed the keeper: nothing may live without one.
+    if (auto restarted = keeper_.Restart(); restarted) {
+      reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), false);
+    }
+    return;
+  }
+  const auto found = running_.find(key);
+  if (found != running_.end()) {
+    const Running running = std::move(found->second);
+    running_.erase(found);
+    if (running.slot != nullptr) keeper_.GiveSlot(running.slot);
+    if (running.failed) return;
+    if (!running.zygote) {
+      events_.push_back(ProcessEnded{key, *status});
+      return;
+    }
+  } else if (zygotes_.OnTakenOverEnded(key, *status)) {
+    return;
+  }
+  zygotes_.OnEnded(key, status, std::nullopt);
+}
+
+void Launcher::Sweep() {
+  sweep_due_ns_.reset();
+  if (child_signal_) ReadChildSignal(child_signal_.get());
+  // A worker whose zygote died may be a zombie of ours already: its report
+  // must be read before anything is reaped as an unknown orphan.
+  zygotes_.DrainReports();
+  const auto is_worker = [this](pid_t pid) {
+    return zygotes_.IsForkedWorker(pid);
+  };
+  while (const pid_t pid = reaper_.SweepOrphans(is_worker)) {
+    if (const ProcessKey key = reaper_.KeyOf(pid); key != 0) {
+      OnEnd(key);
+    } else {
+      zygotes_.TakeOver(pid);
+    }
+  }
+  if (child_signal_) {
+    static_cast<void>(poll_set_.Add(
+        child_signal_.get(),
+        MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
+  }
+}
+
+}  // namespace forkserver::server

@@ -1,0 +1,109 @@
+// The launch layer as the supervisor sees it: processes are started, reaped
+// and signalled here, and everything that happens to them comes out as
+// LaunchEvents. Mechanism only.
+//
+// Never blocks: launches are under way while it returns. Everything it waits
+// for is behind one descriptor: poll fd() for reading and call Process(); call
+// it also when NextDeadlineNs() has come.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/process/exec_launch.h"
+#include "sdk/process/poll_set.h"
+#include "server/launch/keeper.h"
+#include "server/launch/launch_event.h"
+#include "server/launch/reaper.h"
+#include "server/launch/zygote_launcher.h"
+
+namespace forkserver::server {
+
+class Launcher {
+ public:
+  // Forks the keeper: call while the process has one thread.
+  static Result<std::unique_ptr<Launcher>> Create();
+  ~Launcher();
+  Launcher(const Launcher&) = delete;
+  Launcher& operator=(const Launcher&) = delete;
+
+  int fd() const { return poll_set_.fd(); }
+  // Monotonic nanoseconds, or nullopt.
+  std::optional<std::int64_t> NextDeadlineNs() const { return sweep_due_ns_; }
+  // The events since the last call, in order.
+  std::vector<LaunchEvent> Process();
+
+  // Every launch begins with the proof that this process has one thread:
+  // error "daemon_unsafe", naming the others.
+  //
+  // An exec worker: ProcessStarted or LaunchFailed follows, then ProcessEnded.
+  Result<void> LaunchExec(ProcessKey key, const protocol::Setup& setup,
+                          const std::vector<UniqueFd>& fds,
+                          const ResourceLimits& limits, bool detach);
+
+  // A zygote: ZygoteIsReady follows or ZygoteEnded. Its set-up names its
+  // program; `fds` belong to the set-up.
+  Result<void> LaunchZygote(ProcessKey key, std::string id,
+                            protocol::Setup setup,
+                            const std::vector<UniqueFd>& fds,
+                            const ResourceLimits& limits,
+                            protocol::Configure configure);
+  // The same, forked from the zygote `parent`.
+  Result<void> LaunchNestedZygote(ProcessKey key, std::string id,
+                                  ProcessKey parent, std::string setup,
+                                  std::vector<UniqueFd> fds,
+                                  const ResourceLimits& limits,
+                                  protocol::Configure configure);
+  // A worker of a zygote: as LaunchExec.
+  Result<void> LaunchForked(ProcessKey key, std::string id, ProcessKey zygote,
+                            std::string setup, std::vector<UniqueFd> fds,
+                            const ResourceLimits& limits, bool detach);
+  void Retire(ProcessKey zygote) { zygotes_.Retire(zygote); }
+
+  // To a worker or zygote that has not been reaped, or to its group. False
+  // when there is none.
+  bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
+
+  // Gives the memory of launches that hang in a filesystem up; for a process
+  // that is about to exit.
+  void AbandonLaunches();
+
+ private:
+  struct Running {
+    std::optional<ExecLaunch> launch;  // until its status pipe answered
+    std::int64_t launched_ns = 0;
+    bool zygote = false;
+    bool failed = false;
+    std::atomic<pid_t>* slot = nullptr;  // the keeper's
+  };
+
+  Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd);
+  Result<void> CheckOneThread() const;
+  Result<void> LaunchProcess(ProcessKey key, const protocol::Setup& setup,
+                             const std::vector<UniqueFd>& fds,
+                             const ResourceLimits& limits, bool detach,
+                             bool zygote);
+  void OnStatus(ProcessKey key);
+  void OnEnd(ProcessKey key);
+  void Sweep();
+
+  PollSet poll_set_;
+  Keeper keeper_;
+  UniqueFd null_fd_;
+  UniqueFd child_signal_;
+  Reaper reaper_;
+  std::vector<LaunchEvent> events_;
+  ZygoteLauncher zygotes_;
+  std::map<ProcessKey, Running> running_;
+  std::optional<std::int64_t> sweep_due_ns_;
+  bool pidfds_work_ = true;
+};
+
+}  // namespace forkserver::server

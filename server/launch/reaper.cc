@@ -1,0 +1,116 @@
+#include "server/launch/reaper.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "sdk/process/platform.h"
+
+namespace forkserver::server {
+namespace {
+
+std::int64_t Microseconds(const timeval& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000 + time.tv_usec;
+}
+
+// ru_maxrss: kilobytes on Linux, bytes on macOS.
+#ifdef __APPLE__
+constexpr std::int64_t kMaxRssUnit = 1;
+#else
+constexpr std::int64_t kMaxRssUnit = 1024;
+#endif
+
+EndStatus MakeEndStatus(int wait_status, const struct rusage& usage) {
+  EndStatus status;
+  status.observed = true;
+  if (WIFEXITED(wait_status)) status.code = WEXITSTATUS(wait_status);
+  if (WIFSIGNALED(wait_status)) {
+    status.signal = WTERMSIG(wait_status);
+    status.core = WCOREDUMP(wait_status);
+  }
+  status.max_rss_bytes = std::int64_t{usage.ru_maxrss} * kMaxRssUnit;
+  status.user_us = Microseconds(usage.ru_utime);
+  status.system_us = Microseconds(usage.ru_stime);
+  status.ended_ns = MonotonicNanoseconds();
+  return status;
+}
+
+}  // namespace
+
+void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd,
+                   bool kill_group) {
+  if (!pidfd) pidfd = OpenProcess(pid);
+  // Without a pidfd (old kernel, no descriptors left) the sweep finds it.
+  if (auto added = poll_set_.AddProcess(pid, pidfd.get(), token_of_(key));
+      !added) {
+    pidfd.Reset();
+  }
+  children_[key] = {pid, std::move(pidfd), kill_group};
+  keys_[pid] = key;
+}
+
+pid_t Reaper::PidOf(ProcessKey key) const {
+  const auto child = children_.find(key);
+  return child == children_.end() ? 0 : child->second.pid;
+}
+
+bool Reaper::Signal(ProcessKey key, int signal, bool group) {
+  const pid_t pid = PidOf(key);
+  if (pid == 0) return false;
+  if (group && ::kill(-pid, signal) == 0) return true;
+  // A child that has not made its group yet.
+  return ::kill(pid, signal) == 0;
+}
+
+std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
+  const auto found = children_.find(key);
+  if (found == children_.end()) return std::nullopt;
+  Child& child = found->second;
+  if (child.kill_group) {
+    siginfo_t info = {};
+    if (::waitid(P_PID, static_cast<id_t>(child.pid), &info,
+                 WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid == child.pid) {
+      ::kill(-child.pid, SIGKILL);
+    }
+  }
+  int wait_status = 0;
+  struct rusage usage = {};
+  const pid_t reaped = ::wait4(child.pid, &wait_status, WNOHANG, &usage);
+  if (reaped == 0) return std::nullopt;
+  EndStatus status;
+  if (reaped == child.pid) {
+    status = MakeEndStatus(wait_status, usage);
+  } else {
+    // ECHILD: somebody else reaped it. Its status is gone.
+    status.ended_ns = MonotonicNanoseconds();
+  }
+  if (child.pidfd) poll_set_.Remove(child.pidfd.get());
+  keys_.erase(child.pid);
+  children_.erase(found);
+  return status;
+}
+
+ProcessKey Reaper::KeyOf(pid_t pid) const {
+  const auto key = keys_.find(pid);
+  return key == keys_.end() ? 0 : key->second;
+}
+
+pid_t Reaper::SweepOrphans(const std::function<bool(pid_t)>& is_worker) {
+  for (;;) {
+    siginfo_t info = {};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0) {
+      return 0;
+    }
+    if (keys_.count(info.si_pid) != 0 || is_worker(info.si_pid)) {
+      return info.si_pid;
+    }
+    ::waitpid(info.si_pid, nullptr, WNOHANG);
+  }
+}
+
+}  // namespace forkserver::server

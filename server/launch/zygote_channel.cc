@@ -1,0 +1,137 @@
+#include "server/launch/zygote_channel.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver::server {
+namespace {
+
+constexpr std::size_t kStderrTailBytes = 4096;
+
+}  // namespace
+
+ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens,
+                             UniqueFd control, UniqueFd report,
+                             UniqueFd standard_error)
+    : poll_set_(poll_set),
+      tokens_(tokens),
+      control_(std::move(control)),
+      report_(std::move(report)),
+      standard_error_(std::move(standard_error)),
+      control_reader_(protocol::kMaxFrameBytes),
+      report_reader_(protocol::kMaxReportBytes) {
+  const auto watch = [this](UniqueFd& fd, std::uint64_t token) {
+    if (!fd) return;
+    SetNonBlocking(fd.get());
+    if (auto added = poll_set_.Add(fd.get(), token); !added) fd.Reset();
+  };
+  watch(control_, tokens_.control);
+  watch(report_, tokens_.report);
+  watch(standard_error_, tokens_.standard_error);
+}
+
+ZygoteChannel::~ZygoteChannel() {
+  Close(control_);
+  Close(report_);
+  Close(standard_error_);
+}
+
+void ZygoteChannel::Close(UniqueFd& fd) {
+  if (!fd) return;
+  poll_set_.Remove(fd.get());
+  fd.Reset();
+}
+
+void ZygoteChannel::Send(std::string frame, std::vector<UniqueFd> fds) {
+  if (!control_) return;
+  outgoing_.push_back({std::move(frame), std::move(fds), 0});
+  if (outgoing_.size() == 1) Flush();
+}
+
+void ZygoteChannel::Flush() {
+  while (control_ && !outgoing_.empty()) {
+    Outgoing& next = outgoing_.front();
+    std::vector<int> fds;
+    if (next.sent == 0) {
+      fds.reserve(next.fds.size());
+      for (const UniqueFd& fd : next.fds) fds.push_back(fd.get());
+    }
+    const long sent = SendWithFds(
+        control_.get(), next.frame.data() + next.sent,
+        next.frame.size() - next.sent, fds.data(), fds.size());
+    if (sent == -EAGAIN || sent == -EWOULDBLOCK) break;
+    if (sent < 0) {
+      // It is gone; its end arrives as an end of file and from the reaper.
+      outgoing_.clear();
+      break;
+    }
+    next.sent += static_cast<std::size_t>(sent);
+    if (next.sent == next.frame.size()) outgoing_.pop_front();
+  }
+  const bool want = !outgoing_.empty();
+  if (control_ && want != watching_writable_) {
+    watching_writable_ = want;
+    poll_set_.WatchWritable(control_.get(), tokens_.control, want);
+  }
+}
+
+Result<void> ZygoteChannel::Read(UniqueFd& fd, protocol::FrameReader& reader,
+                                 bool is_socket, bool drain,
+                                 const OnMessage& on_message) {
+  while (fd) {
+    auto status = reader.Receive(fd.get(), is_socket);
+    if (!status) {
+      Close(fd);
+      return status.error();
+    }
+    if (*status == protocol::FrameReader::Status::kWouldBlock) return {};
+    for (;;) {
+      auto payload = reader.Next();
+      if (!payload) return payload.error();
+      if (!payload->has_value()) break;
+      auto message = protocol::Message::Parse(**payload);
+      if (!message) return message.error();
+      on_message(*message);
+    }
+    if (*status == protocol::FrameReader::Status::kClosed) Close(fd);
+    // It is mostly empty now: spare the call that would say so.
+    if (!drain && reader.at_boundary()) return {};
+  }
+  return {};
+}
+
+Result<void> ZygoteChannel::ReadControl(const OnMessage& on_message,
+                                        bool drain) {
+  return Read(control_, control_reader_, true, drain, on_message);
+}
+
+Result<void> ZygoteChannel::ReadReports(const OnMessage& on_message,
+                                        bool drain) {
+  return Read(report_, report_reader_, false, drain, on_message);
+}
+
+void ZygoteChannel::ReadStandardError() {
+  char buffer[4096];
+  // Bounded, so that a zygote that writes for ever holds nobody up.
+  for (int i = 0; i < 16 && standard_error_; ++i) {
+    const ssize_t size =
+        ::read(standard_error_.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (size <= 0) {
+      Close(standard_error_);
+      return;
+    }
+    stderr_tail_.append(buffer, static_cast<std::size_t>(size));
+    if (stderr_tail_.size() > kStderrTailBytes) {
+      stderr_tail_.erase(0, stderr_tail_.size() - kStderrTailBytes);
+    }
+  }
+}
+
+}  // namespace forkserver::server

@@ -1,0 +1,78 @@
+// One zygote's conversation: frames out on its control socket, frames in from
+// the control socket and the report pipe, and the end of its standard error.
+// Mechanism only: what the frames mean is the zygote launcher's business.
+//
+// Never blocks; what cannot be sent now waits here, with its descriptors.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/process/poll_set.h"
+#include "sdk/protocol/codec.h"
+#include "sdk/protocol/framing.h"
+
+namespace forkserver::server {
+
+class ZygoteChannel {
+ public:
+  // The tokens under which the three descriptors are polled.
+  struct Tokens {
+    std::uint64_t control = 0;
+    std::uint64_t report = 0;
+    std::uint64_t standard_error = 0;
+  };
+
+  // `standard_error` may be invalid. `poll_set` is borrowed.
+  ZygoteChannel(PollSet& poll_set, Tokens tokens, UniqueFd control,
+                UniqueFd report, UniqueFd standard_error);
+  ~ZygoteChannel();
+  ZygoteChannel(const ZygoteChannel&) = delete;
+  ZygoteChannel& operator=(const ZygoteChannel&) = delete;
+
+  void Send(std::string frame, std::vector<UniqueFd> fds = {});
+  // Call when the control socket is writable.
+  void Flush();
+
+  // Reads what has arrived and hands each message over. A frame that is no
+  // message is an error, after which the zygote is not to be trusted. Closed
+  // descriptors are not an error: see control_closed(). `drain`: until nothing
+  // is left to read; otherwise what is left is announced again.
+  using OnMessage = std::function<void(const protocol::Message&)>;
+  Result<void> ReadControl(const OnMessage& on_message, bool drain = false);
+  Result<void> ReadReports(const OnMessage& on_message, bool drain = false);
+  void ReadStandardError();
+
+  bool control_closed() const { return !control_; }
+  // The last 4 KiB of what it wrote to standard error.
+  const std::string& stderr_tail() const { return stderr_tail_; }
+
+ private:
+  struct Outgoing {
+    std::string frame;
+    std::vector<UniqueFd> fds;
+    std::size_t sent = 0;
+  };
+  Result<void> Read(UniqueFd& fd, protocol::FrameReader& reader,
+                    bool is_socket, bool drain, const OnMessage& on_message);
+  void Close(UniqueFd& fd);
+
+  PollSet& poll_set_;
+  Tokens tokens_;
+  UniqueFd control_;
+  UniqueFd report_;
+  UniqueFd standard_error_;
+  protocol::FrameReader control_reader_;
+  protocol::FrameReader report_reader_;
+  std::deque<Outgoing> outgoing_;
+  bool watching_writable_ = false;
+  std::string stderr_tail_;
+};
+
+}  // namespace forkserver::server

@@ -1,0 +1,540 @@
+#include "server/supervisor/supervisor.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+
+namespace forkserver::server {
+namespace {
+
+constexpr std::int64_t kNsPerMs = 1'000'000;
+// A killed worker whose zygote says nothing for this long: the zygote hangs.
+constexpr std::int64_t kUnheardNs = 2'000'000'000;
+// Longer than any run; keeps sums of times far from overflow.
+constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
+
+Error UnknownZygote(const std::string& name) {
+  return MakeError(error_code::kUnknownZygote,
+                   "there is no zygote '" + name + "'",
+                   "see `forkserver zygote ls`, or start it");
+}
+
+bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first &&
+                             x.second.soft == y.second.soft &&
+                             x.second.hard == y.second.hard;
+                    });
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Launcher& launcher, Options options)
+    : launcher_(launcher),
+      options_(std::move(options)),
+      ids_(options_.instance) {}
+
+std::optional<std::int64_t> Supervisor::NextDeadlineNs() const {
+  const std::optional<std::int64_t> ours = deadlines_.NextNs();
+  const std::optional<std::int64_t> theirs = launcher_.NextDeadlineNs();
+  if (!ours) return theirs;
+  if (!theirs) return ours;
+  return std::min(*ours, *theirs);
+}
+
+void Supervisor::Process() {
+  for (LaunchEvent& event : launcher_.Process()) {
+    std::visit([this](auto& one) { Handle(std::move(one)); }, event);
+  }
+  if (!deadlines_.NextNs()) return;
+  const std::int64_t now_ns = MonotonicNanoseconds();
+  while (const auto due = deadlines_.TakeDue(now_ns)) Handle(*due);
+}
+
+std::vector<SupervisorEvent> Supervisor::TakeEvents() {
+  return std::exchange(events_, {});
+}
+
+Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
+  const auto bad = [](std::string message) {
+    return MakeError(error_code::kBadRequest, std::move(message));
+  };
+  if (shutting_down_) {
+    return MakeError(error_code::kDaemonStopping,
+                     "forkserverd is stopping and takes no new work",
+                     "connect again: a client starts a new one");
+  }
+  if (policy.name.size() > protocol::kMaxNameBytes) {
+    return bad("'name' is longer than " +
+               std::to_string(protocol::kMaxNameBytes) + " bytes");
+  }
+  for (const std::int64_t duration : {policy.timeout_ms, policy.grace_ms}) {
+    if (duration < 0 || duration > kMaxDurationMs) {
+      return bad("'timeout_ms' and 'grace_ms' must be in 0.." +
+                 std::to_string(kMaxDurationMs));
+    }
+  }
+  return {};
+}
+
+Supervisor::Worker& Supervisor::AddWorker(ProcessKey key,
+                                          const Requester& requester,
+                                          const protocol::Policy& policy) {
+  Worker& worker = workers_[key];
+  worker.key = key;
+  worker.id = ids_.IdOf(key);
+  worker.name = policy.name;
+  worker.owner = requester.owner;
+  worker.detach = policy.detach;
+  worker.timeout_ms = policy.timeout_ms;
+  worker.grace_ms = policy.grace_ms;
+  worker.journey.received_ns = requester.received_ns;
+  if (policy.timeout_ms > 0) {
+    deadlines_.Add({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
+                    DeadlineKind::kTimeout});
+  }
+  if (!policy.detach) owned_[requester.owner].insert(key);
+  ++launched_;
+  return worker;
+}
+
+void Supervisor::EraseWorker(ProcessKey key) {
+  const auto found = workers_.find(key);
+  if (found == workers_.end()) return;
+  const Worker& worker = found->second;
+  const auto owned = owned_.find(worker.owner);
+  if (owned != owned_.end()) {
+    owned->second.erase(key);
+    if (owned->second.empty()) owned_.erase(owned);
+  }
+  if (Zygote* const zygote = zygotes_.Find(worker.zygote)) {
+    --zygote->workers;
+    zygote->last_used_ns = MonotonicNanoseconds();
+  }
+  workers_.erase(found);
+}
+
+Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
+                                     const protocol::Spawn& request,
+                                     const std::vector<UniqueFd>& fds) {
+  if (auto checked = CheckPolicy(request.policy); !checked) {
+    return checked.error();
+  }
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  if (!setup) return setup.error();
+  const std::int64_t begun_ns = MonotonicNanoseconds();
+  const ProcessKey key = ids_.Next();
+  if (auto launched = launcher_.LaunchExec(key, *setup, fds, requester.limits,
+                                           request.policy.detach);
+      !launched) {
+    return launched.error();
+  }
+  AddWorker(key, requester, request.policy).journey.launch_begun_ns = begun_ns;
+  return key;
+}
+
+Result<ProcessKey> Supervisor::Fork(const Requester& requester,
+                                    protocol::Fork request,
+                                    std::vector<UniqueFd> fds) {
+  if (auto checked = CheckPolicy(request.policy); !checked) {
+    return checked.error();
+  }
+  Zygote* const zygote = zygotes_.FindByName(request.zygote);
+  if (zygote == nullptr) return UnknownZygote(request.zygote);
+  if (zygote->state != ZygoteState::kReady) {
+    return MakeError(error_code::kUnknownZygote,
+                     "zygote '" + request.zygote + "' is not ready yet",
+                     "`zygote_start` answers when it is");
+  }
+  // Its workers inherit the limits of the client that made it; only another
+  // client's have to be sent.
+  const bool same = SameLimits(zygote->limits, requester.limits);
+  const std::int64_t begun_ns = MonotonicNanoseconds();
+  const ProcessKey key = ids_.Next();
+  if (auto launched = launcher_.LaunchForked(
+          key, ids_.IdOf(key), zygote->key, std::move(request.setup.data),
+          std::move(fds), same ? ResourceLimits{} : requester.limits,
+          request.policy.detach);
+      !launched) {
+    return launched.error();
+  }
+  Worker& worker = AddWorker(key, requester, request.policy);
+  worker.kind = WorkerKind::kForked;
+  worker.zygote = zygote->key;
+  worker.zygote_name = zygote->name;
+  worker.journey.launch_begun_ns = begun_ns;
+  ++zygote->workers;
+  ++zygote->forks;
+  return key;
+}
+
+Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
+                                           protocol::ZygoteStart request,
+                                           std::vector<UniqueFd> fds) {
+  if (auto checked = CheckPolicy({}); !checked) return checked.error();
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  if (!setup) return setup.error();
+  ZygoteIdentity identity = ZygoteIdentity::Of(request, *setup);
+  auto plan = zygotes_.PlanStart(request, identity);
+  if (!plan) return plan.error();
+  if (plan->existing != nullptr) {
+    plan->existing->owners.insert(requester.owner);
+    plan->existing->keep = plan->existing->keep || request.keep;
+    return plan->existing->key;
+  }
+
+  Zygote zygote;
+  zygote.key = ids_.Next();
+  zygote.id = ids_.IdOf(zygote.key);
+  zygote.name = request.name;
+  zygote.parent = plan->parent != nullptr ? plan->parent->key : 0;
+  zygote.freeze = FrozenPatterns(request.freeze);
+  zygote.identity = std::move(identity);
+  zygote.limits = requester.limits;
+  zygote.keep = request.keep;
+  zygote.owners.insert(requester.owner);
+
+  protocol::Configure configure;
+  configure.name = request.name;
+  configure.preload = request.preload;
+  configure.freeze = zygote.freeze;
+  Result<void> launched =
+      plan->parent != nullptr
+          ? launcher_.LaunchNestedZygote(
+                zygote.key, zygote.id, plan->parent->key,
+                std::move(request.setup.data), std::move(fds),
+                requester.limits, std::move(configure))
+          : launcher_.LaunchZygote(zygote.key, zygote.id, std::move(*setup),
+                                   fds, requester.limits,
+                                   std::move(configure));
+  if (!launched) return launched.error();
+  // Only now: a launch that fails must not cost the old one.
+  if (plan->replaced != nullptr) RetireZygote(plan->replaced->key);
+  const Zygote& added = zygotes_.Add(std::move(zygote));
+  events_.push_back(
+      ZygoteChanged{added.key, "zygote_starting", zygotes_.InfoOf(added)});
+  return added.key;
+}
+
+Result<void> Supervisor::StopZygote(const std::string& name) {
+  const Zygote* const zygote = zygotes_.FindByName(name);
+  if (zygote == nullptr) return UnknownZygote(name);
+  RetireZygote(zygote->key);
+  return {};
+}
+
+void Supervisor::RetireZygote(ProcessKey key) {
+  for (const ProcessKey retired : zygotes_.BeginRetire(key)) {
+    const Zygote& zygote = *zygotes_.Find(retired);
+    launcher_.Retire(retired);
+    // One that still preloads does not read: it has no workers to wait for.
+    if (zygote.entries.empty()) {
+      launcher_.Signal(retired, zygote.id, SIGKILL, /*group=*/true);
+    }
+    events_.push_back(
+        ZygoteChanged{retired, "zygote_retiring", zygotes_.InfoOf(zygote)});
+  }
+}
+
+Result<Supervisor::Found> Supervisor::Find(const std::string& id) const {
+  const std::optional<ProcessKey> key = ids_.KeyOf(id);
+  if (!key) {
+    const bool earlier = ids_.IsOfAnotherRun(id);
+    return MakeError(
+        error_code::kUnknownWorker,
+        earlier ? "worker " + id + " is of another run of forkserverd; this "
+                                   "one is " +
+                      ids_.instance()
+                : "there is no worker '" + id + "'",
+        earlier ? "its exit record ended with that run"
+                : "see `forkserver ps` for the ids");
+  }
+  if (workers_.count(*key) != 0) return Found{*key, nullptr};
+  if (const ExitRecord* const record = records_.Find(*key)) {
+    return Found{*key, record};
+  }
+  return MakeError(error_code::kRecordExpired,
+                   "worker " + id +
+                       " ended and its exit record has expired, or it was "
+                       "never launched",
+                   "the last " + std::to_string(RecordRing::kCapacity) +
+                       " records are kept; wait for a worker before");
+}
+
+Result<void> Supervisor::Signal(const std::string& id, std::int64_t signal,
+                                bool group) {
+  if (signal < 0 || signal >= NSIG) {
+    return MakeError(error_code::kBadRequest,
+                     "there is no signal " + std::to_string(signal));
+  }
+  const Result<Found> found = Find(id);
+  if (!found) return found.error();
+  const Error ended =
+      MakeError(error_code::kWorkerEnded, "worker " + id + " has ended");
+  if (found->record != nullptr) return ended;
+  if (!launcher_.Signal(found->key, id, static_cast<int>(signal), group)) {
+    return ended;
+  }
+  return {};
+}
+
+Result<Supervisor::Found> Supervisor::Stop(
+    const std::string& id, std::optional<std::int64_t> grace_ms) {
+  if (grace_ms && (*grace_ms < 0 || *grace_ms > kMaxDurationMs)) {
+    return MakeError(error_code::kBadRequest,
+                     "'grace_ms' must be in 0.." +
+                         std::to_string(kMaxDurationMs));
+  }
+  const Result<Found> found = Find(id);
+  if (!found) return found.error();
+  if (found->record == nullptr) {
+    Worker& worker = workers_.at(found->key);
+    BeginStop(worker, EndReason::kStopped,
+              grace_ms.value_or(worker.grace_ms));
+  }
+  return *found;
+}
+
+void Supervisor::BeginStop(Worker& worker, EndReason reason,
+                           std::int64_t grace_ms) {
+  const std::int64_t until_ns =
+      MonotonicNanoseconds() + grace_ms * kNsPerMs;
+  const bool again = worker.state == WorkerState::kStopping;
+  if (again && until_ns >= worker.grace_until_ns) return;
+  if (!worker.reason) worker.reason = reason;
+  worker.state = WorkerState::kStopping;
+  worker.grace_until_ns = until_ns;
+  if (grace_ms == 0) {
+    Kill(worker);
+    return;
+  }
+  if (!again) {
+    launcher_.Signal(worker.key, worker.id, SIGTERM, /*group=*/true);
+    // A stopped process would take the TERM only when it is continued.
+    launcher_.Signal(worker.key, worker.id, SIGCONT, /*group=*/true);
+  }
+  deadlines_.Add({until_ns, worker.key, DeadlineKind::kGrace});
+}
+
+void Supervisor::Kill(Worker& worker) {
+  launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
+  if (worker.kind == WorkerKind::kForked) {
+    deadlines_.Add({MonotonicNanoseconds() + kUnheardNs, worker.key,
+                    DeadlineKind::kUnheard});
+  }
+}
+
+void Supervisor::OwnerGone(OwnerId owner) {
+  const auto owned = owned_.find(owner);
+  if (owned != owned_.end()) {
+    for (const ProcessKey key : owned->second) {
+      Worker& worker = workers_.at(key);
+      BeginStop(worker, EndReason::kClientGone, worker.grace_ms);
+    }
+  }
+  for (const ProcessKey unwanted : zygotes_.OwnerGone(owner)) {
+    RetireZygote(unwanted);
+  }
+}
+
+void Supervisor::BeginShutdown() {
+  if (shutting_down_) return;
+  shutting_down_ = true;
+  for (auto& [key, worker] : workers_) {
+    BeginStop(worker, EndReason::kDaemonStopping, worker.grace_ms);
+  }
+  std::vector<ProcessKey> keys;
+  for (const auto& [key, zygote] : zygotes_.all()) keys.push_back(key);
+  for (const ProcessKey key : keys) RetireZygote(key);
+}
+
+void Supervisor::Handle(ProcessStarted event) {
+  const auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  worker.pid = event.pid;
+  worker.journey.launched_ns = event.launched_ns;
+  worker.journey.started_ns = event.started_ns;
+  if (worker.state == WorkerState::kLaunching) {
+    worker.state = WorkerState::kRunning;
+  }
+  events_.push_back(WorkerLaunched{event.key, InfoOf(worker)});
+}
+
+void Supervisor::Handle(LaunchFailed event) {
+  EraseWorker(event.key);
+  events_.push_back(WorkerLaunchFailed{event.key, std::move(event.error)});
+}
+
+ExitRecord Supervisor::MakeRecord(const Worker& worker,
+                                  const ProcessEnded& end) const {
+  ExitRecord record;
+  record.id = worker.id;
+  record.name = worker.name;
+  record.pid = worker.pid;
+  record.kind = worker.kind;
+  record.zygote = worker.zygote_name;
+  record.code = end.status.code;
+  record.signal = end.status.signal;
+  record.core = end.status.core;
+  record.max_rss_bytes = end.status.max_rss_bytes;
+  record.user_us = end.status.user_us;
+  record.system_us = end.status.system_us;
+  record.journey = worker.journey;
+  record.journey.ended_ns = end.status.ended_ns;
+  record.wall_us =
+      (record.journey.ended_ns - record.journey.launched_ns) / 1000;
+  if (worker.reason) {
+    record.reason = *worker.reason;
+  } else if (end.zygote_died) {
+    record.reason = EndReason::kZygoteDied;
+  } else if (!end.status.observed) {
+    record.reason = EndReason::kLost;
+  } else {
+    record.reason =
+        end.status.signal ? EndReason::kSignaled : EndReason::kExited;
+  }
+  return record;
+}
+
+void Supervisor::Handle(ProcessEnded event) {
+  const auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  worker.state = WorkerState::kEnded;
+  WorkerInfo info = InfoOf(worker);
+  info.exit = MakeRecord(worker, event);
+  records_.Add(event.key, *info.exit);
+  EraseWorker(event.key);
+  events_.push_back(WorkerEnded{event.key, std::move(info)});
+}
+
+void Supervisor::Handle(ZygoteIsReady event) {
+  Zygote* const zygote = zygotes_.Find(event.key);
+  if (zygote == nullptr) return;
+  zygote->pid = event.pid;
+  zygote->entries = std::move(event.ready.entries);
+  zygote->preloads = std::move(event.ready.preloads);
+  zygote->last_used_ns = MonotonicNanoseconds();
+  deadlines_.Add({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
+                  DeadlineKind::kZygoteIdle});
+  if (zygote->state == ZygoteState::kStarting) {
+    zygote->state = ZygoteState::kReady;
+    events_.push_back(
+        ZygoteChanged{event.key, "zygote_ready", zygotes_.InfoOf(*zygote)});
+  }
+}
+
+void Supervisor::Handle(ZygoteEnded event) {
+  const Zygote* const zygote = zygotes_.Find(event.key);
+  if (zygote == nullptr) return;
+  if (!event.was_ready) {
+    Error error;
+    if (event.error) {
+      error = std::move(*event.error);
+      error.message = "zygote '" + zygote->name + "': " + error.message;
+    } else {
+      std::string how = "was stopped";
+      if (event.status && event.status->code) {
+        how = "exited with code " + std::to_string(*event.status->code);
+      } else if (event.status && event.status->signal) {
+        how = "was ended by signal " + std::to_string(*event.status->signal) +
+              " (" + ::strsignal(static_cast<int>(*event.status->signal)) +
+              ")";
+      }
+      error = MakeError(error_code::kZygoteFailed,
+                        "zygote '" + zygote->name + "' " + how +
+                            " before it was ready",
+                        "its program must call Serve() of the zygote SDK");
+    }
+    if (!event.stderr_tail.empty()) {
+      error.message += "; the end of its standard error: " + event.stderr_tail;
+    }
+    events_.push_back(ZygoteStartFailed{event.key, std::move(error)});
+  }
+  ZygoteInfo info = zygotes_.InfoOf(*zygote);
+  zygotes_.Erase(event.key);
+  events_.push_back(
+      ZygoteChanged{event.key, "zygote_ended", std::move(info)});
+}
+
+void Supervisor::Handle(const Deadline& deadline) {
+  if (deadline.kind == DeadlineKind::kZygoteIdle) {
+    const Zygote* const zygote = zygotes_.Find(deadline.key);
+    if (zygote == nullptr || zygote->state != ZygoteState::kReady) return;
+    std::int64_t again_ns = zygote->last_used_ns + options_.zygote_idle_ns;
+    if (zygotes_.Unused(*zygote)) {
+      if (again_ns <= deadline.at_ns) {
+        RetireZygote(deadline.key);
+        return;
+      }
+    } else {
+      again_ns = deadline.at_ns + options_.zygote_idle_ns;
+    }
+    deadlines_.Add({again_ns, deadline.key, DeadlineKind::kZygoteIdle});
+    return;
+  }
+  const auto found = workers_.find(deadline.key);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  switch (deadline.kind) {
+    case DeadlineKind::kTimeout:
+      BeginStop(worker, EndReason::kTimeout, worker.grace_ms);
+      break;
+    case DeadlineKind::kGrace:
+      // A later stop may have shortened it; that one has killed already.
+      if (deadline.at_ns == worker.grace_until_ns) Kill(worker);
+      break;
+    case DeadlineKind::kUnheard:
+      // Its zygote hangs. When that dies, the reaper takes the worker over.
+      if (const Zygote* const zygote = zygotes_.Find(worker.zygote)) {
+        launcher_.Signal(zygote->key, zygote->id, SIGKILL, /*group=*/false);
+      }
+      break;
+    case DeadlineKind::kZygoteIdle:
+      break;
+  }
+}
+
+WorkerInfo Supervisor::InfoOf(const Worker& worker) const {
+  WorkerInfo info;
+  info.id = worker.id;
+  info.name = worker.name;
+  info.pid = worker.pid;
+  info.kind = worker.kind;
+  info.zygote = worker.zygote_name;
+  info.state = worker.state;
+  info.detach = worker.detach;
+  return info;
+}
+
+Snapshot Supervisor::TakeSnapshot() const {
+  Snapshot snapshot;
+  std::vector<const Worker*> sorted;
+  for (const auto& [key, worker] : workers_) sorted.push_back(&worker);
+  std::sort(sorted.begin(), sorted.end(), [](const Worker* a, const Worker* b) {
+    return a->key < b->key;
+  });
+  for (const Worker* worker : sorted) {
+    snapshot.workers.push_back(InfoOf(*worker));
+  }
+  for (const auto& [key, zygote] : zygotes_.all()) {
+    snapshot.zygotes.push_back(zygotes_.InfoOf(zygote));
+  }
+  return snapshot;
+}
+
+void Supervisor::FillStatus(DaemonStatus& status) const {
+  status.instance = ids_.instance();
+  status.workers = static_cast<std::int64_t>(workers_.size());
+  status.zygotes = static_cast<std::int64_t>(zygotes_.all().size());
+  status.launched = launched_;
+  status.records_kept = static_cast<std::int64_t>(records_.size());
+}
+
+}  // namespace forkserver::server

@@ -1,0 +1,140 @@
+// The supervisor: what should be running, for whom, how long, and how each
+// worker ended. Policy; the launcher is its hands.
+//
+// Passive: requests come in as calls, what follows comes out of TakeEvents().
+// Nothing here blocks. Poll fd() and call Process() when it is readable or
+// when NextDeadlineNs() has come.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/protocol/messages.h"
+#include "server/launch/launcher.h"
+#include "server/supervisor/deadlines.h"
+#include "server/supervisor/record_ring.h"
+#include "server/supervisor/supervisor_event.h"
+#include "server/supervisor/worker_ids.h"
+#include "server/supervisor/zygote_registry.h"
+
+namespace forkserver::server {
+
+class Supervisor {
+ public:
+  struct Options {
+    std::string instance;
+    std::int64_t zygote_idle_ns = 600'000'000'000;
+  };
+  // `launcher` is borrowed.
+  Supervisor(Launcher& launcher, Options options);
+
+  int fd() const { return launcher_.fd(); }
+  std::optional<std::int64_t> NextDeadlineNs() const;
+  void Process();
+  std::vector<SupervisorEvent> TakeEvents();
+
+  // Who asks: its connection, and the limits of its process.
+  struct Requester {
+    OwnerId owner = 0;
+    ResourceLimits limits;
+    std::int64_t received_ns = 0;
+  };
+  // WorkerLaunched or WorkerLaunchFailed follows; an error here is all.
+  Result<ProcessKey> Spawn(const Requester& requester,
+                           const protocol::Spawn& request,
+                           const std::vector<UniqueFd>& fds);
+  Result<ProcessKey> Fork(const Requester& requester, protocol::Fork request,
+                          std::vector<UniqueFd> fds);
+  // ZygoteChanged "zygote_ready" or ZygoteStartFailed follows, unless the
+  // zygote is ready already.
+  Result<ProcessKey> StartZygote(const Requester& requester,
+                                 protocol::ZygoteStart request,
+                                 std::vector<UniqueFd> fds);
+  Result<void> StopZygote(const std::string& name);
+  const Zygote* FindZygote(ProcessKey key) { return zygotes_.Find(key); }
+  ZygoteInfo InfoOf(const Zygote& zygote) const {
+    return zygotes_.InfoOf(zygote);
+  }
+
+  // A worker by id. `record` is set when it has ended. Errors
+  // "unknown_worker", "record_expired".
+  struct Found {
+    ProcessKey key = 0;
+    const ExitRecord* record = nullptr;
+  };
+  Result<Found> Find(const std::string& id) const;
+  Result<void> Signal(const std::string& id, std::int64_t signal, bool group);
+  // Found.record is set when there is nothing left to stop.
+  Result<Found> Stop(const std::string& id,
+                     std::optional<std::int64_t> grace_ms);
+
+  // The connection ended: stops its workers, forgets its zygotes.
+  void OwnerGone(OwnerId owner);
+
+  // No new work; stops everything. done() when it is all over.
+  void BeginShutdown();
+  bool shutting_down() const { return shutting_down_; }
+  bool done() const { return workers_.empty() && zygotes_.all().empty(); }
+
+  Snapshot TakeSnapshot() const;
+  void FillStatus(DaemonStatus& status) const;
+
+ private:
+  struct Worker {
+    ProcessKey key = 0;
+    std::string id;
+    std::string name;
+    WorkerKind kind = WorkerKind::kExec;
+    WorkerState state = WorkerState::kLaunching;
+    pid_t pid = 0;
+    OwnerId owner = 0;
+    ProcessKey zygote = 0;
+    std::string zygote_name;
+    bool detach = false;
+    std::int64_t timeout_ms = 0;
+    std::int64_t grace_ms = 0;
+    std::int64_t grace_until_ns = 0;  // while stopping
+    std::optional<EndReason> reason;  // set by whoever stops it first
+    Journey journey;
+  };
+
+  void Handle(ProcessStarted event);
+  void Handle(LaunchFailed event);
+  void Handle(ProcessEnded event);
+  void Handle(ZygoteIsReady event);
+  void Handle(ZygoteEnded event);
+  void Handle(const Deadline& deadline);
+
+  Result<void> CheckPolicy(const protocol::Policy& policy) const;
+  Worker& AddWorker(ProcessKey key, const Requester& requester,
+                    const protocol::Policy& policy);
+  void EraseWorker(ProcessKey key);
+  void BeginStop(Worker& worker, EndReason reason, std::int64_t grace_ms);
+  void Kill(Worker& worker);
+  void RetireZygote(ProcessKey key);
+  WorkerInfo InfoOf(const Worker& worker) const;
+  ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) const;
+
+  Launcher& launcher_;
+  Options options_;
+  WorkerIds ids_;
+  std::unordered_map<ProcessKey, Worker> workers_;
+  std::unordered_map<OwnerId, std::unordered_set<ProcessKey>> owned_;
+  ZygoteRegistry zygotes_;
+  RecordRing records_;
+  Deadlines deadlines_;
+  std::vector<SupervisorEvent> events_;
+  std::int64_t launched_ = 0;
+  bool shutting_down_ = false;
+};
+
+}  // namespace forkserver::server

@@ -1,0 +1,77 @@
+// The zygotes by name: who asked for them, what they are made of, when they
+// end. Policy only; processes are the launcher's business.
+//
+// Passive. The supervisor tells it what happened and asks it what to do.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/protocol/messages.h"
+#include "server/launch/launch_event.h"
+#include "server/supervisor/supervisor_event.h"
+#include "server/supervisor/zygote_identity.h"
+
+namespace forkserver::server {
+
+struct Zygote {
+  ProcessKey key = 0;
+  std::string id;
+  std::string name;
+  pid_t pid = 0;
+  ZygoteState state = ZygoteState::kStarting;
+  ProcessKey parent = 0;
+  ZygoteIdentity identity;
+  std::vector<std::string> freeze;  // all patterns
+  ResourceLimits limits;            // of the client that made it
+  bool keep = false;
+  std::set<OwnerId> owners;
+  std::int64_t workers = 0;
+  std::int64_t forks = 0;
+  std::int64_t last_used_ns = 0;
+  std::vector<std::string> entries;
+  std::vector<PreloadReport> preloads;
+};
+
+class ZygoteRegistry {
+ public:
+  // The one that answers to `name`, starting or ready; nullptr if none does.
+  Zygote* FindByName(const std::string& name);
+  Zygote* Find(ProcessKey key);
+
+  // What a request to start one means.
+  struct StartPlan {
+    Zygote* existing = nullptr;  // join this one
+    Zygote* replaced = nullptr;  // retire this one first
+    Zygote* parent = nullptr;    // fork from this one
+  };
+  // Errors: "bad_request" (name, argv), "zygote_conflict", "unknown_zygote"
+  // (the parent), "stale_environment".
+  Result<StartPlan> PlanStart(const protocol::ZygoteStart& request,
+                              const ZygoteIdentity& identity);
+
+  Zygote& Add(Zygote zygote);
+  void Erase(ProcessKey key);
+  // It does not answer to its name any more, nor do those forked from it.
+  // Returns all that are to be retired, children first.
+  std::vector<ProcessKey> BeginRetire(ProcessKey key);
+  // A connection ended: returns the zygotes that nobody wants any more.
+  std::vector<ProcessKey> OwnerGone(OwnerId owner);
+  // True if it could end now for want of use.
+  bool Unused(const Zygote& zygote) const;
+
+  ZygoteInfo InfoOf(const Zygote& zygote) const;
+  const std::map<ProcessKey, Zygote>& all() const { return zygotes_; }
+
+ private:
+  std::map<ProcessKey, Zygote> zygotes_;
+  std::map<std::string, ProcessKey> names_;
+};
+
+}  // namespace forkserver::server

@@ -1,2 +1,0 @@
-#pragma once
-int Add(int a, int b);

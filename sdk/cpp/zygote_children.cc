@@ -51,6 +51,8 @@ void ZygoteChildren::Finish(const ChildEnd& end) {
   if (found != by_pid_.end()) {
     // If nobody reads it, the daemon is gone and so is whoever asked.
     WriteReport(report_fd_, EncodeExited(found->second.worker, end));
+    // What is left of its group, while the group's number is still its own.
+    if (!found->second.detach) ::kill(-end.pid, SIGKILL);
     by_worker_.erase(found->second.worker);
     by_pid_.erase(found);
   }

@@ -23,18 +23,18 @@ void NoteEndedChild(int, siginfo_t* info, void*) {
 ZygoteSignals::ZygoteSignals() {
   hint_count = 0;
   sigset_t child = {};
-  ::sigemptyset(&child);
-  ::sigaddset(&child, SIGCHLD);
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &child, &old_mask_);
   loop_mask_ = old_mask_;
-  ::sigaddset(&loop_mask_, SIGCHLD);
+  sigaddset(&loop_mask_, SIGCHLD);
   wait_mask_ = old_mask_;
-  ::sigdelset(&wait_mask_, SIGCHLD);
+  sigdelset(&wait_mask_, SIGCHLD);
 
   struct sigaction action = {};
   action.sa_sigaction = NoteEndedChild;
   action.sa_flags = SA_SIGINFO | SA_NOCLDSTOP;
-  ::sigfillset(&action.sa_mask);
+  sigfillset(&action.sa_mask);
   ::sigaction(SIGCHLD, &action, &old_child_action_);
 
   struct sigaction ignore = {};
@@ -75,7 +75,7 @@ void ZygoteSignals::TakeHints(std::vector<pid_t>& pids) {
 
 void ZygoteSignals::BlockAll() {
   sigset_t all = {};
-  ::sigfillset(&all);
+  sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 

@@ -70,7 +70,7 @@ struct ChildPlan {
   // Stays open in the child, close-on-exec, at a number above every target;
   // -1: none.
   int status_fd = -1;
-  // The same for one more descriptor (the result of a forked worker).
+  // The same for one more descriptor: that of `setup.result`.
   int extra_fd = -1;
   mode_t umask = 022;
   std::optional<int> nice;

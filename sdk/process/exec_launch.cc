@@ -181,8 +181,9 @@ struct ExecLaunch::State {
 
   ~State() {
     if (child.pid > 0 && !answered && stack.base != nullptr) {
-      // The child may still run on our memory: wait until it does not.
-      pollfd waiting = {status.get(), POLLIN, 0};
+      // The child may still run on our memory: wait until it does not. Not
+      // for its failure but for the end of file: it leaves after the write.
+      pollfd waiting = {status.get(), 0, 0};
       while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) {
       }
     }
@@ -204,8 +205,8 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   state->status = std::move(pipe->read_end);
 
   const bool want_pidfd = plan.want_pidfd;
-  const bool share = plan.method != LaunchMethod::kFork &&
-               SharedMemoryChildSupported();
+  const bool share =
+      plan.method != LaunchMethod::kFork && SharedMemoryChildSupported();
   state->context.plan = std::move(plan);
   ChildContext& context = state->context;
   context.plan.child.status_fd = pipe->write_end.get();
@@ -224,9 +225,9 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   Result<LaunchedChild> child =
-      share ? MakeSharedMemoryChild(ChildMain, &context, state->stack,
-                                    want_pidfd)
-            : MakeForkedChild(ChildMain, &context, want_pidfd);
+      share
+          ? MakeSharedMemoryChild(ChildMain, &context, state->stack, want_pidfd)
+          : MakeForkedChild(ChildMain, &context, want_pidfd);
   if (!child && share && context.plan.method == LaunchMethod::kBest &&
       child.error().error_number != EAGAIN &&
       child.error().error_number != ENOMEM) {

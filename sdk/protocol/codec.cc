@@ -1,9 +1,8 @@
 #include "sdk/protocol/codec.h"
 
-#include <msgpack.hpp>
-
 #include <exception>
 #include <initializer_list>
+#include <msgpack.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -149,8 +148,9 @@ struct DecodeFailure {
 [[noreturn]] void FailType(const std::string& where, const char* expected,
                            const msgpack::object& object) {
   static constexpr const char* kNames[] = {
-      "nil", "a boolean", "an integer", "a negative integer", "a float",
-      "a string", "an array", "a map", "bytes", "an extension"};
+      "nil",     "a boolean",   "an integer", "a negative integer",
+      "a float", "a string",    "an array",   "a map",
+      "bytes",   "an extension"};
   const char* got = "something else";
   switch (object.type) {
     case msgpack::type::NIL:
@@ -185,9 +185,9 @@ struct DecodeFailure {
       got = kNames[9];
       break;
   }
-  throw DecodeFailure{MakeError(
-      error_code::kBadRequest,
-      "'" + where + "' must be " + expected + ", not " + got)};
+  throw DecodeFailure{
+      MakeError(error_code::kBadRequest,
+                "'" + where + "' must be " + expected + ", not " + got)};
 }
 
 bool KeyIs(const msgpack::object& key, std::string_view name) {
@@ -311,8 +311,7 @@ const msgpack::object& ArrayOfTwo(const std::string& where, const char* what,
 }
 
 template <typename T>
-void Unpack(const std::string& where, const msgpack::object& object,
-            T& value) {
+void Unpack(const std::string& where, const msgpack::object& object, T& value) {
   if constexpr (std::is_same_v<T, bool>) {
     if (object.type != msgpack::type::BOOLEAN) {
       FailType(where, "a boolean", object);
@@ -578,10 +577,10 @@ std::string DescribeMessages() {
   return json + "\n}\n";
 }
 
-#define FORKSERVER_INSTANTIATE(Body)                                     \
-  template std::string EncodeFrame<Body>(const Envelope&, const Body&);  \
-  template std::string EncodeBody<Body>(const Body&);                    \
-  template Result<Body> DecodeBody<Body>(std::string_view);              \
+#define FORKSERVER_INSTANTIATE(Body)                                    \
+  template std::string EncodeFrame<Body>(const Envelope&, const Body&); \
+  template std::string EncodeBody<Body>(const Body&);                   \
+  template Result<Body> DecodeBody<Body>(std::string_view);             \
   template Result<Body> Message::Decode<Body>() const;
 FORKSERVER_PROTOCOL_BODIES(FORKSERVER_INSTANTIATE)
 #undef FORKSERVER_INSTANTIATE

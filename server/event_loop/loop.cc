@@ -15,9 +15,11 @@ void Check(int outcome) {
   if (outcome != 0) std::abort();
 }
 
+// The callback object lives until libuv lets go of the handle: it may be the
+// one that is running now.
 template <typename Handle>
 void CloseHandle(Handle* handle) {
-  handle->callback = nullptr;
+  handle->closed = true;
   uv_close(reinterpret_cast<uv_handle_t*>(&handle->uv), [](uv_handle_t* uv) {
     delete static_cast<Handle*>(uv->data);
   });
@@ -40,10 +42,12 @@ void Loop::Stop() { uv_stop(loop_.get()); }
 struct FdWatcher::Handle {
   uv_poll_t uv = {};
   Callback callback;
+  bool closed = false;
+  int events = 0;
 
   static void OnEvent(uv_poll_t* uv, int status, int events) noexcept {
     auto* const self = static_cast<Handle*>(uv->data);
-    if (!self->callback) return;
+    if (self->closed) return;
     // An error on the descriptor (EBADF of a reset socket) is found by
     // reading it.
     if (status < 0) events = UV_READABLE;
@@ -64,6 +68,8 @@ FdWatcher::~FdWatcher() { CloseHandle(handle_); }
 void FdWatcher::Watch(bool readable, bool writable) {
   const int events = (readable ? UV_READABLE : 0) |
                      (writable ? UV_WRITABLE : 0);
+  if (events == handle_->events) return;
+  handle_->events = events;
   if (events == 0) {
     uv_poll_stop(&handle_->uv);
   } else {
@@ -74,10 +80,11 @@ void FdWatcher::Watch(bool readable, bool writable) {
 struct Timer::Handle {
   uv_timer_t uv = {};
   std::function<void()> callback;
+  bool closed = false;
 
   static void OnTimer(uv_timer_t* uv) noexcept {
     auto* const self = static_cast<Handle*>(uv->data);
-    if (self->callback) self->callback();
+    if (!self->closed) self->callback();
   }
 };
 
@@ -103,10 +110,11 @@ void Timer::Stop() { uv_timer_stop(&handle_->uv); }
 struct SignalWatcher::Handle {
   uv_signal_t uv = {};
   std::function<void()> callback;
+  bool closed = false;
 
   static void OnSignal(uv_signal_t* uv, int) noexcept {
     auto* const self = static_cast<Handle*>(uv->data);
-    if (self->callback) self->callback();
+    if (!self->closed) self->callback();
   }
 };
 

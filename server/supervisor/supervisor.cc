@@ -342,15 +342,28 @@ void Supervisor::OwnerGone(OwnerId owner) {
   }
 }
 
-void Supervisor::BeginShutdown() {
-  if (shutting_down_) return;
+void Supervisor::BeginShutdown(bool now) {
+  if (shutting_down_ && !now) return;
   shutting_down_ = true;
   for (auto& [key, worker] : workers_) {
-    BeginStop(worker, EndReason::kDaemonStopping, worker.grace_ms);
+    BeginStop(worker, EndReason::kDaemonStopping, now ? 0 : worker.grace_ms);
+  }
+  if (now) {
+    for (const auto& [key, zygote] : zygotes_.all()) {
+      launcher_.Signal(key, zygote.id, SIGKILL, /*group=*/true);
+    }
   }
   std::vector<ProcessKey> keys;
   for (const auto& [key, zygote] : zygotes_.all()) keys.push_back(key);
   for (const ProcessKey key : keys) RetireZygote(key);
+}
+
+std::chrono::milliseconds Supervisor::LongestGrace() const {
+  std::int64_t longest_ms = 0;
+  for (const auto& [key, worker] : workers_) {
+    longest_ms = std::max(longest_ms, worker.grace_ms);
+  }
+  return std::chrono::milliseconds(longest_ms);
 }
 
 void Supervisor::Handle(ProcessStarted event) {

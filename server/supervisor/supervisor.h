@@ -6,6 +6,7 @@
 // when NextDeadlineNs() has come.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -80,9 +81,12 @@ class Supervisor {
   // The connection ended: stops its workers, forgets its zygotes.
   void OwnerGone(OwnerId owner);
 
-  // No new work; stops everything. done() when it is all over.
-  void BeginShutdown();
+  // No new work; stops everything. done() when it is all over. A second call
+  // with `now` kills what is left.
+  void BeginShutdown(bool now = false);
   bool shutting_down() const { return shutting_down_; }
+  // The longest time that a stop of what lives now may take by itself.
+  std::chrono::milliseconds LongestGrace() const;
   bool done() const { return workers_.empty() && zygotes_.all().empty(); }
 
   Snapshot TakeSnapshot() const;

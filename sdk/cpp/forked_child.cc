@@ -1,0 +1,54 @@
+#include "sdk/cpp/forked_child.h"
+
+#include <utility>
+
+#include "sdk/process/child_setup.h"
+
+extern char** environ;
+
+namespace forkserver {
+
+Result<void> ApplySetup(const protocol::Setup& setup,
+                        const std::vector<UniqueFd>& received,
+                        const ResourceLimits& limits, int null_fd,
+                        KeptFds& kept) {
+  auto plan = PrepareChildPlan(setup, received, null_fd, limits);
+  if (!plan) return plan.error();
+  plan->status_fd = kept.first;
+  if (kept.second >= 0) plan->extra_fd = kept.second;
+  const SetupFailure failure = ApplyChildPlan(*plan);
+  kept.first = plan->status_fd;
+  kept.second = plan->extra_fd;
+  if (failure.step != SetupStep::kNone) return DescribeFailure(failure, setup);
+  return {};
+}
+
+Result<void> CheckFrozen(const FrozenEnvironment& frozen,
+                         const protocol::Setup& setup) {
+  const std::string difference = frozen.DescribeDifference(setup.env);
+  if (difference.empty()) return {};
+  return MakeError(error_code::kStaleEnvironment,
+                   "frozen variables are not the zygote's: " + difference,
+                   "restart the zygote with this environment, or send its own");
+}
+
+void ReplaceEnvironment(std::vector<std::string> environment) {
+  // Never freed: pointers that getenv(3) returned may be held anywhere. Kept
+  // reachable for LeakSanitizer.
+  struct Block {
+    std::vector<std::string> variables;
+    std::vector<char*> pointers;
+    Block* previous;
+  };
+  static Block* current = nullptr;
+  auto* block = new Block{std::move(environment), {}, current};
+  block->pointers.reserve(block->variables.size() + 1);
+  for (std::string& variable : block->variables) {
+    block->pointers.push_back(variable.data());
+  }
+  block->pointers.push_back(nullptr);
+  environ = block->pointers.data();
+  current = block;
+}
+
+}  // namespace forkserver

@@ -1,0 +1,195 @@
+#include "sdk/cpp/start_daemon.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/cpp/process_end.h"
+#include "sdk/process/platform.h"
+
+#ifdef __APPLE__
+#include <crt_externs.h>
+#else
+extern char** environ;
+#endif
+
+namespace forkserver {
+namespace {
+
+constexpr char kProgram[] = "/forkserverd";
+constexpr char kIdleExitSeconds[] = "600";
+// The exit code of a daemon that found another one serving the socket.
+constexpr int kAnotherServes = 1;
+
+bool IsProgram(const std::string& path) {
+  struct stat info = {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         ::access(path.c_str(), X_OK) == 0;
+}
+
+std::vector<std::string> ProgramFolders() {
+  std::vector<std::string> folders;
+  if (const char* folder = std::getenv("FORKSERVER_BIN"); folder && *folder) {
+    folders.emplace_back(folder);
+  }
+  if (const char* path = std::getenv("PATH")) {
+    std::string_view rest(path);
+    while (!rest.empty()) {
+      const std::size_t colon = rest.find(':');
+      // An empty part means the current folder; a daemon is not to be found
+      // there by accident.
+      if (colon != 0) folders.emplace_back(rest.substr(0, colon));
+      rest.remove_prefix(colon == rest.npos ? rest.size() : colon + 1);
+    }
+  }
+  const std::string self = ExecutablePath();
+  if (const auto slash = self.rfind('/'); slash != std::string::npos) {
+    folders.push_back(self.substr(0, slash));
+  }
+  if (const char* home = std::getenv("HOME"); home && *home) {
+    folders.push_back(std::string(home) + "/.local/bin");
+  }
+  return folders;
+}
+
+// The attributes of a process that is not to inherit anything of a caller
+// who may be in any state: no signal blocked or ignored, /dev/null as its
+// streams, no other descriptor, not in the terminal's foreground group.
+class SpawnAttributes {
+ public:
+  SpawnAttributes() {
+    ::posix_spawn_file_actions_init(&actions_);
+    for (int fd = 0; fd <= 2; ++fd) {
+      ::posix_spawn_file_actions_addopen(&actions_, fd, "/dev/null", O_RDWR, 0);
+    }
+    ::posix_spawnattr_init(&attributes_);
+    short flags =
+        POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+#ifdef __APPLE__
+    flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
+#elif defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    ::posix_spawn_file_actions_addclosefrom_np(&actions_, 3);
+#endif
+    ::posix_spawnattr_setflags(&attributes_, flags);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    sigset_t signals;
+    sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+  }
+  ~SpawnAttributes() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+};
+
+Error StartFailed(const std::string& command, const std::string& outcome) {
+  return MakeError(error_code::kConnectFailed, command + " " + outcome,
+                   "run it in a terminal, or read its log, to see why");
+}
+
+}  // namespace
+
+Result<std::string> FindDaemonProgram(const std::string& daemon_program) {
+  if (!daemon_program.empty()) {
+    if (IsProgram(daemon_program)) return daemon_program;
+    return MakeError(error_code::kConnectFailed,
+                     "the daemon program cannot be executed: " + daemon_program,
+                     "correct ConnectOptions::daemon_program");
+  }
+  std::string looked;
+  for (const std::string& folder : ProgramFolders()) {
+    std::string path = folder + kProgram;
+    if (IsProgram(path)) return path;
+    looked += (looked.empty() ? "" : ", ") + folder;
+  }
+  return MakeError(error_code::kConnectFailed,
+                   "no daemon is running, and no forkserverd was found to "
+                   "start one; looked in " +
+                       (looked.empty() ? "no folder" : looked),
+                   "put forkserverd in PATH, or its folder in FORKSERVER_BIN");
+}
+
+Result<void> StartDaemon(const std::string& daemon_program,
+                         const std::string& socket_path,
+                         const Deadline& deadline) {
+  Result<std::string> program = FindDaemonProgram(daemon_program);
+  if (!program) return program.error();
+  std::vector<std::string> words = {*program, "--socket", socket_path,
+                                    "--idle-exit", kIdleExitSeconds};
+  std::vector<char*> argv;
+  std::string command;
+  for (std::string& word : words) {
+    argv.push_back(word.data());
+    command += (command.empty() ? "" : " ") + word;
+  }
+  argv.push_back(nullptr);
+#ifdef __APPLE__
+  char** const environment = *_NSGetEnviron();
+#else
+  char** const environment = environ;
+#endif
+
+  const SpawnAttributes attributes;
+  pid_t pid = 0;
+  const int spawned =
+      ::posix_spawn(&pid, program->c_str(), attributes.actions(),
+                    attributes.attributes(), argv.data(), environment);
+  if (spawned != 0) {
+    Error error = SystemError("posix_spawn(" + command + ")", spawned);
+    error.code = error_code::kConnectFailed;
+    return error;
+  }
+
+  const UniqueFd process = OpenProcess(pid);
+  int status = 0;
+  while (true) {
+    const pid_t reaped = ::waitpid(pid, &status, WNOHANG);
+    if (reaped == pid) break;
+    // A program that ignores SIGCHLD or reaps every child leaves nothing to
+    // see; whether a daemon serves shows when connecting.
+    if (reaped < 0 && errno == ECHILD) return {};
+    if (reaped < 0 && errno != EINTR) {
+      return SystemError("waitpid(" + command + ")", errno);
+    }
+    if (deadline.Passed()) {
+      ::kill(pid, SIGKILL);
+      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+      }
+      Error error = StartFailed(command, "did not become ready in time");
+      error.code = error_code::kTimeout;
+      return error;
+    }
+    AwaitProcessEnd(process.get(), deadline);
+  }
+  if (WIFSIGNALED(status)) {
+    return StartFailed(
+        command, "was killed by signal " + std::to_string(WTERMSIG(status)));
+  }
+  const int code = WEXITSTATUS(status);
+  if (code == 0 || code == kAnotherServes) return {};
+  return StartFailed(command, "ended with exit code " + std::to_string(code));
+}
+
+}  // namespace forkserver

@@ -1,0 +1,305 @@
+#include "sdk/cpp/zygote_server.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "sdk/cpp/worker_runner.h"
+#include "sdk/cpp/zygote_report.h"
+#include "sdk/cpp/zygote_startup.h"
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+#include "sdk/protocol/messages.h"
+
+namespace forkserver {
+namespace {
+
+// A stream of requests must not keep the ends of children waiting for ever.
+constexpr int kRequestsPerCollectAll = 64;
+
+Error AtStep(Error error, std::string step, int error_number = 0) {
+  error.step = std::move(step);
+  error.error_number = error_number;
+  return error;
+}
+
+void Log(const Error& error) {
+  std::fprintf(stderr, "forkserver: zygote: %s\n", error.ToString().c_str());
+}
+
+// What ForkWorker and ForkZygote have in common.
+template <typename Body>
+ForkRequest ToRequest(Body body, std::vector<UniqueFd> fds) {
+  ForkRequest request;
+  request.worker = std::move(body.worker);
+  request.setup = std::move(body.setup);
+  request.limits = std::move(body.limits);
+  request.fds = std::move(fds);
+  return request;
+}
+
+void ReleaseAll(std::vector<UniqueFd> fds) {
+  for (UniqueFd& fd : fds) static_cast<void>(fd.Release());
+}
+
+}  // namespace
+
+ZygoteServer::ZygoteServer(const ZygoteRegistry& registry,
+                           ZygoteChannels channels)
+    : registry_(registry),
+      channels_(std::move(channels)),
+      pid_(::getpid()),
+      reader_(protocol::kMaxFrameBytes),
+      children_(channels_.report.get()) {}
+
+ZygoteServer::Outcome ZygoteServer::Run() noexcept {
+  null_.Reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null_ || !BelowSelectLimit(channels_.control)) {
+    const Error error = SystemError("open(/dev/null)", errno);
+    Log(error);
+    if (channels_.control) SendZygoteFailed(channels_.control.get(), error);
+    return {std::nullopt, kSetupFailedExitCode};
+  }
+  StartUp start = StartZygote(channels_.control.get(), reader_, registry_);
+  if (!start.configure) return {std::nullopt, start.exit_code};
+  // As it was before the preload steps: what they set is not the request's.
+  frozen_.emplace(std::move(channels_.environment),
+                  std::move(start.configure->freeze));
+  signals_.emplace();
+
+  Next next = Next::kGoOn;
+  while (next == Next::kGoOn) next = Turn();
+  if (next == Next::kBecomeZygote) return {std::move(forked_zygote_), 0};
+  if (next == Next::kRetired) return {};
+  children_.KillAndCollect();
+  return {std::nullopt, next == Next::kBroken ? kSetupFailedExitCode : 0};
+}
+
+ZygoteServer::Next ZygoteServer::Turn() {
+  CollectHinted();
+  if (retired_ && children_.empty()) return Next::kRetired;
+  auto frame = reader_.Next();
+  if (!frame) {
+    Log(frame.error());
+    return Next::kBroken;
+  }
+  if (frame->has_value()) {
+    const Next next = HandleFrame(**frame);
+    if (next != Next::kGoOn) return next;
+    if (++requests_since_collect_all_ >= kRequestsPerCollectAll) CollectAll();
+    signals_->Poll();
+    return Next::kGoOn;
+  }
+  if (fds_lost_) {
+    fds_lost_ = false;
+    next_fds_lost_ = !reader_.at_boundary();
+    reader_.TakeFds(reader_.fds_available());
+  }
+  switch (signals_->Wait(channels_.control.get(), !collect_all_)) {
+    case ZygoteSignals::Wake::kInterrupted:
+      return Next::kGoOn;
+    case ZygoteSignals::Wake::kIdle:
+      CollectAll();
+      return Next::kGoOn;
+    case ZygoteSignals::Wake::kReadable:
+      return ReadControl();
+  }
+  return Next::kGoOn;
+}
+
+void ZygoteServer::CollectHinted() {
+  signals_->TakeHints(hinted_);
+  if (hinted_.empty()) return;
+  for (const pid_t pid : hinted_) children_.CollectOne(pid);
+  hinted_.clear();
+  collect_all_ = true;
+}
+
+void ZygoteServer::CollectAll() {
+  collect_all_ = false;
+  requests_since_collect_all_ = 0;
+  children_.CollectAll();
+}
+
+ZygoteServer::Next ZygoteServer::ReadControl() {
+  auto status = reader_.Receive(channels_.control.get());
+  if (!status) {
+    Log(status.error());
+    return Next::kBroken;
+  }
+  if (reader_.TakeFdsLost()) fds_lost_ = true;
+  return *status == protocol::FrameReader::Status::kClosed ? Next::kDaemonGone
+                                                           : Next::kGoOn;
+}
+
+std::vector<UniqueFd> ZygoteServer::TakeFds(std::uint64_t count,
+                                            bool& complete) {
+  // One receive ends with the first byte that carries descriptors, so of the
+  // whole frames in the reader only the last can lack some, and of two
+  // frames' descriptors none get mixed up.
+  if (std::exchange(next_fds_lost_, false)) {
+    complete = count == 0;
+    return {};
+  }
+  complete = reader_.fds_available() >= count;
+  if (!complete) fds_lost_ = false;
+  return reader_.TakeFds(static_cast<std::size_t>(count));
+}
+
+ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
+  auto message = protocol::Message::Parse(payload);
+  if (!message) {
+    Log(message.error());
+    return Next::kBroken;
+  }
+  const protocol::Envelope& envelope = message->envelope();
+  bool complete = true;
+  std::vector<UniqueFd> fds = TakeFds(envelope.fds, complete);
+
+  if (envelope.type == protocol::ForkWorker::kType) {
+    auto body = message->Decode<protocol::ForkWorker>();
+    if (body) {
+      const bool detach = body->detach;
+      ForkRequest request = ToRequest(std::move(*body), std::move(fds));
+      request.detach = detach;
+      ForkWorker(std::move(request), complete);
+    } else {
+      Log(body.error());
+    }
+  } else if (envelope.type == protocol::ForkZygote::kType) {
+    auto body = message->Decode<protocol::ForkZygote>();
+    if (body) {
+      return ForkZygote(ToRequest(std::move(*body), std::move(fds)), complete);
+    }
+    Log(body.error());
+  } else if (envelope.type == protocol::SignalWorker::kType) {
+    auto body = message->Decode<protocol::SignalWorker>();
+    if (body) {
+      children_.SendSignal(body->worker, static_cast<int>(body->signal),
+                           body->group);
+    } else {
+      Log(body.error());
+    }
+  } else if (envelope.type == protocol::Retire::kType) {
+    retired_ = true;
+  }
+  // Anything else is from a newer daemon, which can do without.
+  return Next::kGoOn;
+}
+
+Result<void> ZygoteServer::CheckFork(bool complete) const {
+  if (retired_) {
+    return MakeError(error_code::kZygoteRetired,
+                     "the zygote is retired and forks no more workers");
+  }
+  if (!complete) {
+    return AtStep(
+        MakeError(error_code::kDescriptorLimit,
+                  "the zygote could not receive all descriptors of the request",
+                  "raise the zygote's limit of open files"),
+        "recvmsg");
+  }
+  if (CountThreads() != 1) {
+    if (const int threads = CountSettledThreads(); threads != 1) {
+      return DescribeUnsafeThreads(threads, "before a fork");
+    }
+  }
+  return {};
+}
+
+pid_t ZygoteServer::ForkChild(const std::string& worker) {
+  std::fflush(nullptr);
+  signals_->BlockAll();
+  const pid_t pid = ::fork();
+  if (pid == 0) return 0;
+  const int fork_errno = errno;
+  signals_->UnblockAfterFork();
+  if (pid < 0) {
+    ReportFailed(worker, AtStep(MakeError(error_code::kLaunchFailed,
+                                          "the zygote could not fork"),
+                                "fork", fork_errno));
+  }
+  return pid;
+}
+
+void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
+  if (auto allowed = CheckFork(complete); !allowed) {
+    ReportFailed(request.worker, allowed.error());
+    return;
+  }
+  const pid_t pid = ForkChild(request.worker);
+  if (pid == 0) {
+    const std::int64_t forked_ns = MonotonicNanoseconds();
+    WorkerRunner::Run(AsParent(), std::move(request), forked_ns);
+  }
+  if (pid > 0) children_.Add(pid, std::move(request.worker), request.detach);
+}
+
+ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,
+                                            bool complete) {
+  auto allowed = CheckFork(complete);
+  if (allowed && request.fds.size() < 2) {
+    allowed = MakeError(error_code::kBadDescriptor,
+                        "the request for a zygote has no channels");
+  }
+  if (!allowed) {
+    ReportFailed(request.worker, allowed.error());
+    return Next::kGoOn;
+  }
+  const pid_t pid = ForkChild(request.worker);
+  if (pid == 0) {
+    BecomeZygote(std::move(request));
+    return Next::kBecomeZygote;
+  }
+  if (pid > 0) children_.Add(pid, std::move(request.worker), false);
+  return Next::kGoOn;
+}
+
+void ZygoteServer::BecomeZygote(ForkRequest request) {
+  if (!SetParentDeathSignal(SIGKILL, pid_)) ::_exit(kSetupFailedExitCode);
+  signals_->RestoreInChild();
+  signals_->RestorePipeSignal();
+  KeptFds kept;
+  kept.second = request.fds.back().Release();
+  request.fds.pop_back();
+  kept.first = request.fds.back().Release();
+  request.fds.pop_back();
+
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  Result<void> done;
+  if (!setup) done = setup.error();
+  if (done) done = CheckFrozen(*frozen_, *setup);
+  if (done) {
+    done = ApplySetup(*setup, request.fds, request.limits, null_.get(), kept);
+  }
+  if (!done) {
+    SendZygoteFailed(kept.first, done.error());
+    ::_exit(kSetupFailedExitCode);
+  }
+  // All of the parent's descriptors are closed, and their numbers may be
+  // somebody else's.
+  ReleaseAll(std::move(request.fds));
+  ReleaseAll(reader_.TakeFds(reader_.fds_available()));
+  static_cast<void>(channels_.control.Release());
+  static_cast<void>(channels_.report.Release());
+  static_cast<void>(null_.Release());
+  ReplaceEnvironment(setup->env);
+  forked_zygote_ = ZygoteChannels{UniqueFd(kept.first), UniqueFd(kept.second),
+                                  std::move(setup->env)};
+}
+
+void ZygoteServer::ReportFailed(const std::string& worker,
+                                const Error& error) const {
+  WriteReport(channels_.report.get(), EncodeFailed(worker, 0, error));
+}
+
+ForkParent ZygoteServer::AsParent() {
+  return {pid_,     channels_.report.get(), null_.get(), *frozen_, registry_,
+          *signals_};
+}
+
+}  // namespace forkserver

@@ -1,0 +1,195 @@
+#include "sdk/cpp/zygote_startup.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <iostream>
+#include <utility>
+#include <vector>
+
+#include "sdk/cpp/zygote_report.h"
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+
+namespace forkserver {
+namespace {
+
+constexpr char kSdkName[] = "c++ 0.1.0";
+
+Error Failed(std::string message) {
+  return MakeError(error_code::kZygoteFailed, std::move(message));
+}
+
+// The next frame, or nullopt when the daemon is gone.
+Result<std::optional<std::string_view>> ReadFrame(
+    int control_fd, protocol::FrameReader& reader) {
+  for (;;) {
+    auto frame = reader.Next();
+    if (!frame || frame->has_value()) return frame;
+    auto status = reader.Receive(control_fd);
+    if (!status) return status.error();
+    if (*status == protocol::FrameReader::Status::kClosed) {
+      return std::optional<std::string_view>();
+    }
+    if (*status == protocol::FrameReader::Status::kWouldBlock) {
+      WaitUntilReadable(control_fd);
+    }
+  }
+}
+
+struct Preloaded {
+  std::vector<PreloadReport> reports;
+  std::string first_unsafe;  // when there was first more than one thread
+};
+
+Result<Preloaded> RunPreloads(const std::vector<std::string>& names,
+                              const ZygoteRegistry& registry) {
+  Preloaded preloaded;
+  if (CountSettledThreads() > 1) preloaded.first_unsafe = "before Serve";
+  for (const std::string& name : names) {
+    const auto step = registry.preloads.find(name);
+    if (step == registry.preloads.end()) {
+      return MakeError(error_code::kUnknownPreload,
+                       "there is no preload step '" + name + "'",
+                       "the program has: " + JoinKeys(registry.preloads));
+    }
+    const std::int64_t begun_ns = MonotonicNanoseconds();
+    const std::int64_t rss_bytes = ResidentBytes();
+    if (auto done = RunPreloadStep(name, step->second); !done) {
+      return done.error();
+    }
+    PreloadReport report;
+    report.name = name;
+    report.wall_us = (MonotonicNanoseconds() - begun_ns) / 1000;
+    report.rss_bytes = ResidentBytes() - rss_bytes;
+    report.threads = CountSettledThreads();
+    if (report.threads > 1 && preloaded.first_unsafe.empty()) {
+      preloaded.first_unsafe = "after preload " + name;
+    }
+    preloaded.reports.push_back(std::move(report));
+  }
+  return preloaded;
+}
+
+}  // namespace
+
+int CountSettledThreads() {
+  constexpr int kAttempts = 50;
+  constexpr long kStepNanoseconds = 200'000;
+  int threads = CountThreads();
+  for (int i = 0; i < kAttempts && threads > 1; ++i) {
+    const timespec step = {0, kStepNanoseconds};
+    ::nanosleep(&step, nullptr);
+    threads = CountThreads();
+  }
+  return threads;
+}
+
+Error DescribeUnsafeThreads(int threads, const std::string& seen) {
+  if (threads < 0) {
+    Error error = MakeError(error_code::kZygoteUnsafe,
+                            "the threads of the zygote cannot be counted",
+                            "is /proc mounted?");
+    error.step = seen;
+    return error;
+  }
+  Error error = MakeError(
+      error_code::kZygoteUnsafe,
+      "the zygote has " + std::to_string(threads) + " threads, first seen " +
+          seen + ": " + DescribeExtraThreads(),
+      "start threads in the workers, not before they are forked");
+  error.step = seen;
+  return error;
+}
+
+Result<void> RunPreloadStep(const std::string& name, const PreloadStep& step) {
+  const std::string step_name = "preload " + name;
+  try {
+    auto done = step();
+    if (done) return {};
+    // The code is ours; whatever the program says goes into the text.
+    Error error = done.error();
+    error.code = error_code::kZygoteFailed;
+    if (!error.step.empty()) error.message += " (" + error.step + ")";
+    error.step = step_name;
+    return error;
+  } catch (const std::exception& exception) {
+    Error error = Failed(std::string("an exception: ") + exception.what());
+    error.step = step_name;
+    return error;
+  } catch (...) {
+    Error error = Failed("an exception that is not a std::exception");
+    error.step = step_name;
+    return error;
+  }
+}
+
+void SendZygoteFailed(int control_fd, const Error& error) {
+  SendControlFrame(control_fd,
+                   protocol::EncodeRequest(
+                       0, 0, protocol::ZygoteFailed{protocol::ToWire(error)}));
+}
+
+StartUp StartZygote(int control_fd, protocol::FrameReader& reader,
+                    const ZygoteRegistry& registry) {
+  const auto fail = [control_fd](const Error& error) {
+    std::fprintf(stderr, "forkserver: %s\n", error.ToString().c_str());
+    SendZygoteFailed(control_fd, error);
+    return StartUp{std::nullopt, kSetupFailedExitCode};
+  };
+
+  protocol::ZygoteHello hello;
+  hello.pid = ::getpid();
+  hello.sdk = kSdkName;
+  if (!SendControlFrame(control_fd, protocol::EncodeRequest(0, 0, hello))) {
+    return {};
+  }
+
+  auto frame = ReadFrame(control_fd, reader);
+  if (!frame) return fail(frame.error());
+  if (!frame->has_value()) return {};
+  auto message = protocol::Message::Parse(**frame);
+  if (!message) return fail(message.error());
+  const std::string& type = message->envelope().type;
+  if (type == protocol::Retire::kType) return {};
+  if (type != protocol::Configure::kType) {
+    return fail(Failed("expected configure, got " + type));
+  }
+  auto configure = message->Decode<protocol::Configure>();
+  if (!configure) return fail(configure.error());
+  if (configure->protocol < protocol::kMinProtocol ||
+      configure->protocol > protocol::kMaxProtocol) {
+    return fail(MakeError(
+        error_code::kVersionMismatch,
+        "forkserverd chose protocol " + std::to_string(configure->protocol) +
+            ", this zygote speaks " + std::to_string(protocol::kMinProtocol) +
+            " to " + std::to_string(protocol::kMaxProtocol),
+        "build the program with the SDK of this forkserverd"));
+  }
+
+  auto preloaded = RunPreloads(configure->preload, registry);
+  if (!preloaded) return fail(preloaded.error());
+  const int threads = CountSettledThreads();
+  if (threads != 1) {
+    return fail(DescribeUnsafeThreads(threads, preloaded->first_unsafe.empty()
+                                                   ? "after the preload steps"
+                                                   : preloaded->first_unsafe));
+  }
+  // What the steps left in buffers would be printed by every worker.
+  std::fflush(nullptr);
+  std::cout.flush();
+
+  protocol::ZygoteReady ready;
+  for (const auto& [name, entry] : registry.entries) {
+    ready.entries.push_back(name);
+  }
+  ready.preloads = std::move(preloaded->reports);
+  if (!SendControlFrame(control_fd, protocol::EncodeRequest(0, 0, ready))) {
+    return {};
+  }
+  return {std::move(*configure), 0};
+}
+
+}  // namespace forkserver

@@ -1,0 +1,93 @@
+#include "server/control/connection.h"
+
+#include <utility>
+
+#include "sdk/protocol/messages.h"
+
+namespace forkserver::server {
+namespace {
+
+using protocol::FrameReader;
+using protocol::Message;
+
+Error BadDescriptors(std::uint64_t announced, std::size_t sent) {
+  return MakeError(
+      error_code::kBadDescriptor,
+      "the frame announces " + std::to_string(announced) +
+          " descriptors and " + std::to_string(sent) + " came with it",
+      "'fds' is the number of descriptors that ride with the frame's first "
+      "byte");
+}
+
+}  // namespace
+
+Connection::Connection(OwnerId id, pid_t pid, UniqueFd socket,
+                       UniqueFd process)
+    : id_(id),
+      pid_(pid),
+      socket_(std::move(socket)),
+      process_(std::move(process)),
+      reader_(protocol::kMaxFrameBytes) {}
+
+bool Connection::Receive() {
+  const auto status = reader_.Receive(socket_.get());
+  if (!status || *status == FrameReader::Status::kClosed) return false;
+  if (reader_.fds_available() > 2 * protocol::kMaxFds) {
+    // A frame can use no more than half of these: do not collect them.
+    closing = true;
+    Reply(protocol::EncodeError(
+        0, MakeError(error_code::kTooManyDescriptors,
+                     "more than " + std::to_string(protocol::kMaxFds) +
+                         " descriptors came with one frame",
+                     "pass at most that many")));
+    return false;
+  }
+  return true;
+}
+
+std::optional<Connection::Frame> Connection::NextFrame() {
+  if (closing) return std::nullopt;
+  auto payload = reader_.Next();
+  if (!payload) {
+    // Where the next frame begins is lost with this one.
+    closing = true;
+    Reply(protocol::EncodeError(0, payload.error()));
+    return std::nullopt;
+  }
+  if (!payload->has_value()) return std::nullopt;
+  const bool lost = reader_.TakeFdsLost();
+  Frame frame{Message::Parse(**payload), {}};
+  if (!frame.message) {
+    // Nothing says whose they are.
+    if (reader_.at_boundary()) reader_.TakeFds(reader_.fds_available());
+    return frame;
+  }
+  const std::uint64_t announced = frame.message->envelope().fds;
+  std::size_t available = reader_.fds_available();
+  std::optional<Error> error;
+  if (lost) {
+    error = MakeError(error_code::kDescriptorLimit,
+                      "forkserverd has no room for the descriptors of this "
+                      "request",
+                      "its limit of open files is reached; wait for workers "
+                      "to end, or raise the hard limit");
+  } else if (announced > protocol::kMaxFds) {
+    error = MakeError(error_code::kTooManyDescriptors,
+                      "the frame announces " + std::to_string(announced) +
+                          " descriptors, the limit is " +
+                          std::to_string(protocol::kMaxFds));
+  } else if (announced > available ||
+             (announced < available && reader_.at_boundary())) {
+    error = BadDescriptors(announced, available);
+  }
+  if (error) {
+    const std::uint64_t id = frame.message->envelope().id;
+    reader_.TakeFds(reader_.at_boundary() ? available : announced);
+    Reply(protocol::EncodeError(id, *error));
+    return NextFrame();
+  }
+  frame.fds = reader_.TakeFds(announced);
+  return frame;
+}
+
+}  // namespace forkserver::server

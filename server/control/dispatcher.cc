@@ -1,0 +1,540 @@
+#include "server/control/dispatcher.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sdk/process/platform.h"
+#include "sdk/protocol/messages.h"
+#include "server/logging.h"
+
+namespace forkserver::server {
+namespace {
+
+using protocol::frame_type::kEvent;
+
+bool SameLimit(const ResourceLimit& a, const ResourceLimit& b) {
+  return a.soft == b.soft && a.hard == b.hard;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dispatcher>> Dispatcher::Create(Loop& loop,
+                                                       Supervisor& supervisor,
+                                                       Options options) {
+  Result<PollSet> clients = PollSet::Create();
+  if (!clients) return clients.error();
+  return std::unique_ptr<Dispatcher>(new Dispatcher(
+      loop, supervisor, std::move(options), std::move(*clients)));
+}
+
+Dispatcher::Dispatcher(Loop& loop, Supervisor& supervisor, Options options,
+                       PollSet clients)
+    : loop_(loop),
+      supervisor_(supervisor),
+      options_(std::move(options)),
+      started_ns_(MonotonicNanoseconds()),
+      own_limits_(ReadLimits(::getpid()).value_or(ResourceLimits())),
+      clients_(std::move(clients)) {
+  clients_watcher_ = std::make_unique<FdWatcher>(
+      loop_, clients_.fd(), [this](bool, bool) { OnClientEnded(); });
+}
+
+// --- connections ------------------------------------------------------------
+
+void Dispatcher::AddConnection(std::unique_ptr<Connection> connection) {
+  Connection& added = *connection;
+  const OwnerId id = added.id();
+  connections_[id] = std::move(connection);
+  // A client is gone when its connection ends or the process that connected
+  // dies: a forked child of it may hold the descriptor open.
+  static_cast<void>(clients_.AddProcess(added.pid(), added.process_fd(), id));
+  added.watcher.emplace(
+      loop_, added.socket(), [this, id](bool readable, bool writable) {
+        Connection* const one = Find(id);
+        if (one == nullptr) return;
+        if (writable) MarkDirty(*one);
+        if (readable) OnReadable(*one);
+        options_.after_batch();
+      });
+}
+
+Connection* Dispatcher::Find(OwnerId id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+void Dispatcher::OnReadable(Connection& connection) {
+  const bool alive = connection.Receive();
+  while (auto frame = connection.NextFrame()) {
+    Dispatch(connection, std::move(*frame));
+  }
+  if (connection.closing) {
+    MarkDirty(connection);
+  } else if (!alive) {
+    CloseConnection(connection.id(), "its connection ended");
+  }
+}
+
+void Dispatcher::OnClientEnded() {
+  std::vector<PollSet::Event> events;
+  static_cast<void>(clients_.Wait(0, events));
+  for (const PollSet::Event& event : events) {
+    CloseConnection(event.token, "its process ended");
+  }
+  options_.after_batch();
+}
+
+void Dispatcher::CloseConnection(OwnerId id, const char* why) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  Connection& connection = *found->second;
+  if (LogEnabled(LogLevel::kDebug)) {
+    Log(LogLevel::kDebug, "client " + std::to_string(id) + " (pid " +
+                              std::to_string(connection.pid()) +
+                              ") is gone: " + why);
+  }
+  if (!connection.subscriptions.empty()) --subscribers_;
+  for (const ProcessKey key : connection.waits_on) {
+    for (auto* const waiters : {&exit_waiters_, &zygote_waiters_}) {
+      const auto waiting = waiters->find(key);
+      if (waiting == waiters->end()) continue;
+      std::erase_if(waiting->second, [id](const Waiter& waiter) {
+        return waiter.owner == id;
+      });
+      if (waiting->second.empty()) waiters->erase(waiting);
+    }
+  }
+  if (connection.process_fd() >= 0) clients_.Remove(connection.process_fd());
+  connection.watcher.reset();
+  connections_.erase(found);
+  supervisor_.OwnerGone(id);
+}
+
+void Dispatcher::MarkDirty(Connection& connection) {
+  if (dirty_.empty() || dirty_.back() != connection.id()) {
+    dirty_.push_back(connection.id());
+  }
+}
+
+void Dispatcher::FlushAll() {
+  // Closing a connection may bring about events for others.
+  for (const OwnerId id : std::exchange(dirty_, {})) {
+    Connection* const connection = Find(id);
+    if (connection == nullptr) continue;
+    Outbox& outbox = connection->outbox();
+    Outbox::Status status = outbox.Flush(connection->socket());
+    if (status == Outbox::Status::kEmpty && outbox.TakeOverrun()) {
+      Event event;
+      event.event = "overrun";
+      event.time_ns = MonotonicNanoseconds();
+      event.snapshot = supervisor_.TakeSnapshot();
+      for (const std::uint64_t subscription : connection->subscriptions) {
+        outbox.AddReply(protocol::EncodeFrame({kEvent, subscription, 0},
+                                              event));
+      }
+      status = outbox.Flush(connection->socket());
+    }
+    if (status == Outbox::Status::kBroken) {
+      CloseConnection(id, "its connection broke");
+    } else if (outbox.stalled()) {
+      Log(LogLevel::kWarning,
+          "client " + std::to_string(id) + " (pid " +
+              std::to_string(connection->pid()) +
+              ") does not read its replies: client_stalled");
+      CloseConnection(id, error_code::kClientStalled);
+    } else if (connection->closing && status == Outbox::Status::kEmpty) {
+      CloseConnection(id, "it broke the protocol");
+    } else {
+      // A closing one is not read any more: it would never stop.
+      connection->watcher->Watch(!connection->closing,
+                                 status == Outbox::Status::kBlocked);
+    }
+  }
+}
+
+// --- the way in -------------------------------------------------------------
+
+const Dispatcher::Entry Dispatcher::kTable[] = {
+    {protocol::Spawn::kType, &Dispatcher::HandleSpawn, true},
+    {protocol::Fork::kType, &Dispatcher::HandleFork, true},
+    {protocol::Wait::kType, &Dispatcher::HandleWait, true},
+    {protocol::Signal::kType, &Dispatcher::HandleSignal, true},
+    {protocol::Stop::kType, &Dispatcher::HandleStop, true},
+    {protocol::ZygoteStart::kType, &Dispatcher::HandleZygoteStart, true},
+    {protocol::ZygoteStop::kType, &Dispatcher::HandleZygoteStop, true},
+    {protocol::List::kType, &Dispatcher::HandleList, true},
+    {protocol::Status::kType, &Dispatcher::HandleStatus, true},
+    {protocol::Subscribe::kType, &Dispatcher::HandleSubscribe, true},
+    {protocol::Shutdown::kType, &Dispatcher::HandleShutdown, true},
+    {protocol::Hello::kType, &Dispatcher::HandleHello, false},
+};
+
+void Dispatcher::Dispatch(Connection& connection, Connection::Frame frame) {
+  MarkDirty(connection);
+  if (!frame.message) {
+    connection.Reply(protocol::EncodeError(0, frame.message.error()));
+    return;
+  }
+  const protocol::Envelope envelope = frame.message->envelope();
+  const auto handle = [&]() -> Result<void> {
+    for (const Entry& entry : kTable) {
+      if (envelope.type != entry.type) continue;
+      if (entry.needs_hello && connection.protocol == 0) {
+        return MakeError(error_code::kHelloRequired,
+                         "'" + envelope.type + "' came before 'hello'",
+                         "the first request of a connection is 'hello'");
+      }
+      return (this->*entry.handler)(connection, frame);
+    }
+    std::string known;
+    for (const Entry& entry : kTable) known += std::string(" ") + entry.type;
+    return MakeError(error_code::kUnknownRequest,
+                     "there is no request '" + envelope.type +
+                         "', known are:" + known);
+  };
+  if (auto handled = handle(); !handled) {
+    connection.Reply(protocol::EncodeError(envelope.id, handled.error()));
+  }
+}
+
+template <typename Body>
+void Dispatcher::Reply(Connection& connection, std::uint64_t id,
+                       const Body& body) {
+  connection.Reply(protocol::EncodeReply(id, body));
+  MarkDirty(connection);
+}
+
+Supervisor::Requester Dispatcher::RequesterOf(
+    const Connection& connection) const {
+  Supervisor::Requester requester;
+  requester.owner = connection.id();
+  requester.received_ns = MonotonicNanoseconds();
+  // A worker gets the limits of the client, not of the daemon: those that
+  // differ have to be set.
+  if (auto limits = ReadLimits(connection.pid())) {
+    for (const auto& [name, limit] : *limits) {
+      const auto own = own_limits_.find(name);
+      if (own == own_limits_.end() || !SameLimit(own->second, limit)) {
+        requester.limits[name] = limit;
+      }
+    }
+  }
+  return requester;
+}
+
+Result<void> Dispatcher::HandleHello(Connection& connection,
+                                     Connection::Frame& frame) {
+  auto hello = frame.message->Decode<protocol::Hello>();
+  if (!hello) return hello.error();
+  const std::int64_t common =
+      std::min(hello->max_protocol, protocol::kMaxProtocol);
+  if (common < std::max(hello->min_protocol, protocol::kMinProtocol)) {
+    return MakeError(error_code::kVersionMismatch,
+                     "the client speaks protocols " +
+                         std::to_string(hello->min_protocol) + ".." +
+                         std::to_string(hello->max_protocol) +
+                         ", forkserverd " + options_.version + " speaks " +
+                         std::to_string(protocol::kMinProtocol) + ".." +
+                         std::to_string(protocol::kMaxProtocol),
+                     "install matching versions and restart forkserverd");
+  }
+  connection.protocol = common;
+  connection.client = std::move(hello->client);
+  protocol::HelloReply reply;
+  reply.protocol = common;
+  reply.version = options_.version;
+  DaemonStatus status;
+  supervisor_.FillStatus(status);
+  reply.instance = status.instance;
+  reply.pid = ::getpid();
+  reply.capabilities = {"exec", "zygote", "fds", "events"};
+  Reply(connection, frame.message->envelope().id, reply);
+  return {};
+}
+
+Result<void> Dispatcher::HandleSpawn(Connection& connection,
+                                     Connection::Frame& frame) {
+  const Supervisor::Requester requester = RequesterOf(connection);
+  auto request = frame.message->Decode<protocol::Spawn>();
+  if (!request) return request.error();
+  auto key = supervisor_.Spawn(requester, *request, frame.fds);
+  if (!key) return key.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  launches_[*key] = {connection.id(), id, false};
+  if (request->policy.watch) WaitForExit(connection, *key, id, true);
+  return {};
+}
+
+Result<void> Dispatcher::HandleFork(Connection& connection,
+                                    Connection::Frame& frame) {
+  const Supervisor::Requester requester = RequesterOf(connection);
+  auto request = frame.message->Decode<protocol::Fork>();
+  if (!request) return request.error();
+  const bool watch = request->policy.watch;
+  auto key = supervisor_.Fork(requester, std::move(*request),
+                              std::move(frame.fds));
+  if (!key) return key.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  launches_[*key] = {connection.id(), id, false};
+  if (watch) WaitForExit(connection, *key, id, true);
+  return {};
+}
+
+Result<void> Dispatcher::HandleZygoteStart(Connection& connection,
+                                           Connection::Frame& frame) {
+  const Supervisor::Requester requester = RequesterOf(connection);
+  auto request = frame.message->Decode<protocol::ZygoteStart>();
+  if (!request) return request.error();
+  auto key = supervisor_.StartZygote(requester, std::move(*request),
+                                     std::move(frame.fds));
+  if (!key) return key.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  const Zygote* const zygote = supervisor_.FindZygote(*key);
+  if (zygote != nullptr && zygote->state == ZygoteState::kReady) {
+    Reply(connection, id,
+          protocol::ZygoteReply{supervisor_.InfoOf(*zygote)});
+    return {};
+  }
+  zygote_waiters_[*key].push_back({connection.id(), id, false});
+  connection.waits_on.insert(*key);
+  return {};
+}
+
+Result<void> Dispatcher::HandleZygoteStop(Connection& connection,
+                                          Connection::Frame& frame) {
+  auto request = frame.message->Decode<protocol::ZygoteStop>();
+  if (!request) return request.error();
+  if (auto stopped = supervisor_.StopZygote(request->name); !stopped) {
+    return stopped.error();
+  }
+  Reply(connection, frame.message->envelope().id, protocol::Done{});
+  return {};
+}
+
+void Dispatcher::WaitForExit(Connection& connection, ProcessKey key,
+                             std::uint64_t request, bool exit_frame) {
+  exit_waiters_[key].push_back({connection.id(), request, exit_frame});
+  connection.waits_on.insert(key);
+}
+
+Result<void> Dispatcher::HandleWait(Connection& connection,
+                                    Connection::Frame& frame) {
+  auto request = frame.message->Decode<protocol::Wait>();
+  if (!request) return request.error();
+  auto found = supervisor_.Find(request->worker);
+  if (!found) return found.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  if (found->record != nullptr) {
+    Reply(connection, id, protocol::ExitReply{*found->record});
+  } else {
+    WaitForExit(connection, found->key, id, false);
+  }
+  return {};
+}
+
+Result<void> Dispatcher::HandleSignal(Connection& connection,
+                                      Connection::Frame& frame) {
+  auto request = frame.message->Decode<protocol::Signal>();
+  if (!request) return request.error();
+  if (auto sent = supervisor_.Signal(request->worker, request->signal,
+                                     request->group);
+      !sent) {
+    return sent.error();
+  }
+  Reply(connection, frame.message->envelope().id, protocol::Done{});
+  return {};
+}
+
+Result<void> Dispatcher::HandleStop(Connection& connection,
+                                    Connection::Frame& frame) {
+  auto request = frame.message->Decode<protocol::Stop>();
+  if (!request) return request.error();
+  auto found = supervisor_.Stop(request->worker, request->grace_ms);
+  if (!found) return found.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  if (found->record != nullptr) {
+    Reply(connection, id, protocol::ExitReply{*found->record});
+  } else {
+    WaitForExit(connection, found->key, id, false);
+  }
+  return {};
+}
+
+Result<void> Dispatcher::HandleList(Connection& connection,
+                                    Connection::Frame& frame) {
+  Reply(connection, frame.message->envelope().id, supervisor_.TakeSnapshot());
+  return {};
+}
+
+Result<void> Dispatcher::HandleStatus(Connection& connection,
+                                      Connection::Frame& frame) {
+  DaemonStatus status;
+  status.pid = ::getpid();
+  status.version = options_.version;
+  status.protocol = connection.protocol;
+  status.socket = options_.socket_path;
+  status.threads = CountThreads();
+  status.uptime_ms = (MonotonicNanoseconds() - started_ns_) / 1'000'000;
+  status.clients = static_cast<std::int64_t>(connections_.size());
+  status.open_fds = CountOpenFds();
+  status.log = options_.log_path;
+  supervisor_.FillStatus(status);
+  Reply(connection, frame.message->envelope().id, status);
+  return {};
+}
+
+Result<void> Dispatcher::HandleSubscribe(Connection& connection,
+                                         Connection::Frame& frame) {
+  const std::uint64_t id = frame.message->envelope().id;
+  if (connection.subscriptions.empty()) ++subscribers_;
+  connection.subscriptions.insert(id);
+  Reply(connection, id, supervisor_.TakeSnapshot());
+  return {};
+}
+
+Result<void> Dispatcher::HandleShutdown(Connection& connection,
+                                        Connection::Frame& frame) {
+  Log(LogLevel::kInfo, "client " + std::to_string(connection.id()) +
+                           " (pid " + std::to_string(connection.pid()) +
+                           ") asks for a shutdown");
+  Reply(connection, frame.message->envelope().id, protocol::Done{});
+  options_.on_shutdown();
+  return {};
+}
+
+// --- the way out ------------------------------------------------------------
+
+void Dispatcher::Deliver(const std::vector<SupervisorEvent>& events) {
+  for (const SupervisorEvent& event : events) {
+    std::visit([this](const auto& one) { On(one); }, event);
+  }
+}
+
+void Dispatcher::Publish(const Event& event) {
+  if (subscribers_ == 0) return;
+  for (auto& [id, connection] : connections_) {
+    for (const std::uint64_t subscription : connection->subscriptions) {
+      connection->outbox().AddEvent(
+          protocol::EncodeFrame({kEvent, subscription, 0}, event));
+      MarkDirty(*connection);
+    }
+  }
+}
+
+void Dispatcher::On(const WorkerLaunched& event) {
+  if (LogEnabled(LogLevel::kDebug)) {
+    Log(LogLevel::kDebug, "worker " + event.worker.id + " runs, pid " +
+                              std::to_string(event.worker.pid));
+  }
+  const auto launch = launches_.find(event.key);
+  if (launch != launches_.end()) {
+    if (Connection* const connection = Find(launch->second.owner)) {
+      Reply(*connection, launch->second.request,
+            protocol::WorkerReply{event.worker});
+    }
+    launches_.erase(launch);
+  }
+  if (subscribers_ == 0) return;
+  Event published;
+  published.event = "worker_launched";
+  published.time_ns = MonotonicNanoseconds();
+  published.worker = event.worker;
+  Publish(published);
+}
+
+void Dispatcher::On(const WorkerLaunchFailed& event) {
+  // Nothing waits for the exit of what never ran.
+  const auto launch = launches_.find(event.key);
+  std::uint64_t answered = 0;
+  if (launch != launches_.end()) {
+    answered = launch->second.request;
+    if (Connection* const connection = Find(launch->second.owner)) {
+      connection->Reply(protocol::EncodeError(answered, event.error));
+      connection->waits_on.erase(event.key);
+      MarkDirty(*connection);
+    }
+    launches_.erase(launch);
+  }
+  const auto waiting = exit_waiters_.find(event.key);
+  if (waiting == exit_waiters_.end()) return;
+  for (const Waiter& waiter : waiting->second) {
+    Connection* const connection = Find(waiter.owner);
+    if (connection == nullptr || waiter.exit_frame) continue;
+    connection->Reply(protocol::EncodeError(waiter.request, event.error));
+    connection->waits_on.erase(event.key);
+    MarkDirty(*connection);
+  }
+  exit_waiters_.erase(waiting);
+}
+
+void Dispatcher::On(const WorkerEnded& event) {
+  const ExitRecord& record = *event.worker.exit;
+  if (LogEnabled(LogLevel::kDebug)) {
+    Log(LogLevel::kDebug, "worker " + record.id + " ended: " +
+                              std::string(NameOf(record.reason)));
+  }
+  const auto waiting = exit_waiters_.find(event.key);
+  if (waiting != exit_waiters_.end()) {
+    for (const Waiter& waiter : waiting->second) {
+      Connection* const connection = Find(waiter.owner);
+      if (connection == nullptr) continue;
+      connection->waits_on.erase(event.key);
+      if (waiter.exit_frame) {
+        connection->Reply(protocol::EncodeFrame(
+            {protocol::frame_type::kExit, waiter.request, 0}, record));
+        MarkDirty(*connection);
+      } else {
+        Reply(*connection, waiter.request, protocol::ExitReply{record});
+      }
+    }
+    exit_waiters_.erase(waiting);
+  }
+  if (subscribers_ == 0) return;
+  Event published;
+  published.event = "worker_ended";
+  published.time_ns = record.journey.ended_ns;
+  published.worker = event.worker;
+  Publish(published);
+}
+
+void Dispatcher::On(const ZygoteChanged& event) {
+  Log(LogLevel::kInfo, event.event + " '" + event.zygote.name + "', pid " +
+                           std::to_string(event.zygote.pid));
+  if (event.event == "zygote_ready") {
+    const auto waiting = zygote_waiters_.find(event.key);
+    if (waiting != zygote_waiters_.end()) {
+      for (const Waiter& waiter : waiting->second) {
+        Connection* const connection = Find(waiter.owner);
+        if (connection == nullptr) continue;
+        connection->waits_on.erase(event.key);
+        Reply(*connection, waiter.request,
+              protocol::ZygoteReply{event.zygote});
+      }
+      zygote_waiters_.erase(waiting);
+    }
+  }
+  if (subscribers_ == 0) return;
+  Event published;
+  published.event = event.event;
+  published.time_ns = MonotonicNanoseconds();
+  published.zygote = event.zygote;
+  Publish(published);
+}
+
+void Dispatcher::On(const ZygoteStartFailed& event) {
+  Log(LogLevel::kWarning, event.error.ToString());
+  const auto waiting = zygote_waiters_.find(event.key);
+  if (waiting == zygote_waiters_.end()) return;
+  for (const Waiter& waiter : waiting->second) {
+    Connection* const connection = Find(waiter.owner);
+    if (connection == nullptr) continue;
+    connection->waits_on.erase(event.key);
+    connection->Reply(protocol::EncodeError(waiter.request, event.error));
+    MarkDirty(*connection);
+  }
+  zygote_waiters_.erase(waiting);
+}
+
+}  // namespace forkserver::server

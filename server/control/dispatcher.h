@@ -1,0 +1,125 @@
+// The control layer's centre: connections, the table of requests, and who
+// waits for what. Requests go down to the supervisor; its events come back
+// here and become replies and events of the wire.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <forkserver/result.h>
+
+#include "sdk/process/poll_set.h"
+#include "server/control/connection.h"
+#include "server/event_loop/loop.h"
+#include "server/supervisor/supervisor.h"
+
+namespace forkserver::server {
+
+class Dispatcher {
+ public:
+  struct Options {
+    std::string version;
+    std::string socket_path;
+    std::string log_path;
+    // Called when a client asks the daemon to stop.
+    std::function<void()> on_shutdown;
+    // Called after every batch of requests, so that the daemon can deliver
+    // what they brought about.
+    std::function<void()> after_batch;
+  };
+  // `loop` and `supervisor` are borrowed.
+  static Result<std::unique_ptr<Dispatcher>> Create(Loop& loop,
+                                                    Supervisor& supervisor,
+                                                    Options options);
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  void AddConnection(std::unique_ptr<Connection> connection);
+  // Turns the supervisor's events into replies and events.
+  void Deliver(const std::vector<SupervisorEvent>& events);
+  // Sends what was queued, and closes who is gone.
+  void FlushAll();
+
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  // The way back for the answer of one request.
+  struct Waiter {
+    OwnerId owner = 0;
+    std::uint64_t request = 0;
+    bool exit_frame = false;  // an `exit` message, not a reply
+  };
+  using Handler = Result<void> (Dispatcher::*)(Connection&,
+                                               Connection::Frame&);
+  struct Entry {
+    const char* type;
+    Handler handler;
+    bool needs_hello;
+  };
+  static const Entry kTable[];
+
+  Dispatcher(Loop& loop, Supervisor& supervisor, Options options,
+             PollSet clients);
+
+  void OnReadable(Connection& connection);
+  void OnClientEnded();
+  void Dispatch(Connection& connection, Connection::Frame frame);
+  void CloseConnection(OwnerId id, const char* why);
+  Connection* Find(OwnerId id);
+  void MarkDirty(Connection& connection);
+
+  Result<void> HandleHello(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleSpawn(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleFork(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleZygoteStart(Connection& connection,
+                                 Connection::Frame& frame);
+  Result<void> HandleZygoteStop(Connection& connection,
+                                Connection::Frame& frame);
+  Result<void> HandleWait(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleSignal(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleStop(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleList(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleStatus(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleSubscribe(Connection& connection,
+                               Connection::Frame& frame);
+  Result<void> HandleShutdown(Connection& connection,
+                              Connection::Frame& frame);
+
+  template <typename Body>
+  void Reply(Connection& connection, std::uint64_t id, const Body& body);
+  Supervisor::Requester RequesterOf(const Connection& connection) const;
+  void WaitForExit(Connection& connection, ProcessKey key,
+                   std::uint64_t request, bool exit_frame);
+  void Publish(const Event& event);
+
+  void On(const WorkerLaunched& event);
+  void On(const WorkerLaunchFailed& event);
+  void On(const WorkerEnded& event);
+  void On(const ZygoteChanged& event);
+  void On(const ZygoteStartFailed& event);
+
+  Loop& loop_;
+  Supervisor& supervisor_;
+  Options options_;
+  std::int64_t started_ns_;
+  ResourceLimits own_limits_;
+  std::unordered_map<OwnerId, std::unique_ptr<Connection>> connections_;
+  std::vector<OwnerId> dirty_;
+  std::size_t subscribers_ = 0;
+  // Requests that are answered when the process has started...
+  std::unordered_map<ProcessKey, Waiter> launches_;
+  // ... when the zygote is ready...
+  std::unordered_map<ProcessKey, std::vector<Waiter>> zygote_waiters_;
+  // ... when the worker has ended.
+  std::unordered_map<ProcessKey, std::vector<Waiter>> exit_waiters_;
+  // The ends of the processes that connected.
+  PollSet clients_;
+  std::unique_ptr<FdWatcher> clients_watcher_;
+};
+
+}  // namespace forkserver::server

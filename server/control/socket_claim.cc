@@ -1,0 +1,102 @@
+#include "server/control/socket_claim.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/process/socket_path.h"
+
+namespace forkserver::server {
+namespace {
+
+// Waiting connections; a burst of clients must not be refused.
+constexpr int kBacklog = 1024;
+
+Error AlreadyServed(const std::string& path) {
+  return MakeError(SocketClaim::kAlreadyServed,
+                   "another forkserverd serves " + path);
+}
+
+}  // namespace
+
+Result<SocketClaim> SocketClaim::Take(const std::string& path) {
+  if (auto checked = CheckSocketPath(path); !checked) return checked.error();
+  if (path[0] != '/') {
+    return MakeError(error_code::kSocketPath,
+                     "the socket path must be absolute, not '" + path + "'");
+  }
+  if (auto prepared = PrepareSocketFolder(path); !prepared) {
+    return prepared.error();
+  }
+  SocketClaim claim;
+  claim.path_ = path;
+  // Never removed: two daemons must lock the same file.
+  const std::string lock_path = path + ".lock";
+  claim.lock_ = UniqueFd(::open(lock_path.c_str(),
+                                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                                0600));
+  if (!claim.lock_) return SystemError("open(" + lock_path + ")", errno);
+  if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return AlreadyServed(path);
+    return SystemError("flock(" + lock_path + ")", errno);
+  }
+  // We hold the lock: a socket that is there is stale, unless somebody removed
+  // the lock file under a daemon that runs.
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode)) {
+      return MakeError(error_code::kSocketPath,
+                       path + " exists and is not a socket",
+                       "remove it, or choose another path with --socket");
+    }
+    if (ConnectUnixSocket(path)) return AlreadyServed(path);
+    ::unlink(path.c_str());
+  }
+  Result<UniqueFd> listening = ListenUnixSocket(path, kBacklog);
+  if (!listening) return listening.error();
+  claim.listening_ = std::move(*listening);
+  if (::lstat(path.c_str(), &status) == 0) claim.inode_ = status.st_ino;
+  claim.owns_file_ = true;
+  return claim;
+}
+
+SocketClaim SocketClaim::Adopt(std::string path, UniqueFd listening) {
+  SocketClaim claim;
+  claim.path_ = std::move(path);
+  claim.listening_ = std::move(listening);
+  SetCloseOnExec(claim.listening_.get());
+  SetNonBlocking(claim.listening_.get());
+  return claim;
+}
+
+SocketClaim::~SocketClaim() {
+  // Moved from, or never served.
+  if (!owns_file_ || !lock_) return;
+  struct stat status = {};
+  if (::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) {
+    ::unlink(path_.c_str());
+  }
+}
+
+std::string SocketClaim::ReadInstance() const {
+  if (!lock_) return {};
+  char text[64];
+  const ssize_t size = ::pread(lock_.get(), text, sizeof(text), 0);
+  return size <= 0 ? std::string()
+                   : std::string(text, static_cast<std::size_t>(size));
+}
+
+void SocketClaim::NoteInstance(const std::string& instance) const {
+  if (!lock_) return;
+  // Best effort: on a full disk the clock alone keeps ids apart.
+  const ssize_t size =
+      ::pwrite(lock_.get(), instance.data(), instance.size(), 0);
+  if (size >= 0) static_cast<void>(::ftruncate(lock_.get(), size) == 0);
+}
+
+}  // namespace forkserver::server

@@ -1,0 +1,170 @@
+#include "server/daemon.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <utility>
+#include <vector>
+
+#include "sdk/base/version.h"
+#include "sdk/process/platform.h"
+#include "server/logging.h"
+
+namespace forkserver::server {
+namespace {
+
+// After a stop, what is not over by then is killed and, this long again later,
+// left: a process that hangs in a file system cannot be ended by anybody.
+constexpr std::chrono::seconds kShutdownPatience{20};
+
+std::int64_t UnixMilliseconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
+                                               SocketClaim claim,
+                                               std::string log_path) {
+  Result<std::unique_ptr<Launcher>> launcher = Launcher::Create();
+  if (!launcher) return launcher.error();
+  const std::string instance =
+      WorkerIds::MakeInstance(UnixMilliseconds(), claim.ReadInstance());
+  claim.NoteInstance(instance);
+  std::unique_ptr<Daemon> daemon(new Daemon(
+      options, std::move(claim), std::move(*launcher), instance));
+
+  Dispatcher::Options dispatching;
+  dispatching.version = kVersion;
+  dispatching.socket_path = daemon->claim_.path();
+  dispatching.log_path = std::move(log_path);
+  Daemon* const self = daemon.get();
+  dispatching.on_shutdown = [self] { self->BeginShutdown(); };
+  dispatching.after_batch = [self] { self->Settle(); };
+  auto dispatcher = Dispatcher::Create(daemon->loop_, daemon->supervisor_,
+                                       std::move(dispatching));
+  if (!dispatcher) return dispatcher.error();
+  daemon->dispatcher_ = std::move(*dispatcher);
+  daemon->listener_.emplace(
+      daemon->loop_, daemon->claim_.listening_fd(), options.allow_confined,
+      [self](std::unique_ptr<Connection> connection) {
+        self->dispatcher_->AddConnection(std::move(connection));
+        self->Settle();
+      });
+  daemon->Settle();
+  return daemon;
+}
+
+Daemon::Daemon(const Options& options, SocketClaim claim,
+               std::unique_ptr<Launcher> launcher, std::string instance)
+    : options_(options),
+      claim_(std::move(claim)),
+      launcher_(std::move(launcher)),
+      supervisor_(*launcher_,
+                  {std::move(instance),
+                   options.zygote_idle_ms > 0
+                       ? options.zygote_idle_ms * 1'000'000
+                       : std::int64_t{1} << 60}) {
+  launch_watcher_.emplace(loop_, supervisor_.fd(), [this](bool, bool) {
+    supervisor_.Process();
+    Settle();
+  });
+  deadline_timer_.emplace(loop_, [this] {
+    armed_ns_.reset();
+    supervisor_.Process();
+    Settle();
+  });
+  idle_timer_.emplace(loop_, [this] {
+    Log(LogLevel::kInfo, "idle for long enough: ending");
+    BeginShutdown();
+    Settle();
+  });
+  sigterm_.emplace(loop_, SIGTERM, [this] { OnStopSignal(); });
+  sigint_.emplace(loop_, SIGINT, [this] { OnStopSignal(); });
+  sighup_.emplace(loop_, SIGHUP, [this] { OnStopSignal(); });
+}
+
+Daemon::~Daemon() { launcher_->AbandonLaunches(); }
+
+void Daemon::Run() {
+  Log(LogLevel::kInfo, std::string("forkserverd ") + kVersion +
+                           " serves " + claim_.path() + ", pid " +
+                           std::to_string(::getpid()));
+  loop_.Run();
+  Log(LogLevel::kInfo, "forkserverd has stopped");
+}
+
+void Daemon::Settle() {
+  for (;;) {
+    const std::vector<SupervisorEvent> events = supervisor_.TakeEvents();
+    dispatcher_->Deliver(events);
+    dispatcher_->FlushAll();
+    // A connection that broke while it was written to stops its workers.
+    if (events.empty()) break;
+  }
+  ArmTimer();
+  const bool idle = options_.idle_exit_ms > 0 && supervisor_.done() &&
+                    dispatcher_->connections() == 0;
+  if (idle != idle_) {
+    idle_ = idle;
+    if (idle) {
+      idle_timer_->Start(std::chrono::milliseconds(options_.idle_exit_ms));
+    } else {
+      idle_timer_->Stop();
+    }
+  }
+  FinishIfDone();
+}
+
+void Daemon::ArmTimer() {
+  const std::optional<std::int64_t> next_ns = supervisor_.NextDeadlineNs();
+  // An earlier wake-up that is armed already costs less than moving it.
+  if (!next_ns || (armed_ns_ && *armed_ns_ <= *next_ns)) return;
+  armed_ns_ = next_ns;
+  const std::int64_t wait_ns = *next_ns - MonotonicNanoseconds();
+  deadline_timer_->Start(
+      std::chrono::milliseconds(std::max<std::int64_t>(wait_ns, 0) / 1'000'000 +
+                                1));
+}
+
+void Daemon::OnStopSignal() {
+  if (supervisor_.shutting_down()) {
+    Log(LogLevel::kWarning, "told to stop again: killing what is left");
+    supervisor_.BeginShutdown(/*now=*/true);
+  } else {
+    Log(LogLevel::kInfo, "told to stop");
+    BeginShutdown();
+  }
+  Settle();
+}
+
+void Daemon::BeginShutdown() {
+  if (supervisor_.shutting_down()) return;
+  supervisor_.BeginShutdown();
+  shutdown_timer_.emplace(loop_, [this] {
+    Log(LogLevel::kWarning, "some processes do not end: killing them");
+    supervisor_.BeginShutdown(/*now=*/true);
+    shutdown_timer_.emplace(loop_, [this] {
+      Log(LogLevel::kError, "some processes cannot be ended: leaving them");
+      loop_.Stop();
+    });
+    shutdown_timer_->Start(kShutdownPatience);
+    Settle();
+  });
+  shutdown_timer_->Start(supervisor_.LongestGrace() + kShutdownPatience);
+}
+
+void Daemon::FinishIfDone() {
+  if (finished_ || !supervisor_.shutting_down() || !supervisor_.done()) return;
+  finished_ = true;
+  // What slow readers have not taken by now stays in their sockets' buffers
+  // or is lost with the connection.
+  loop_.Stop();
+}
+
+}  // namespace forkserver::server

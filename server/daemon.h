@@ -1,0 +1,63 @@
+// The daemon: owns the loop and the layers, and joins them. Serves until it is
+// told to stop and everything that it started has ended.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <forkserver/result.h>
+
+#include "server/control/dispatcher.h"
+#include "server/control/listener.h"
+#include "server/control/socket_claim.h"
+#include "server/event_loop/loop.h"
+#include "server/launch/launcher.h"
+#include "server/options.h"
+#include "server/supervisor/supervisor.h"
+
+namespace forkserver::server {
+
+class Daemon {
+ public:
+  // Everything that can fail at start-up. Forks the keeper.
+  static Result<std::unique_ptr<Daemon>> Create(const Options& options,
+                                                SocketClaim claim,
+                                                std::string log_path);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Blocks until it has stopped in order.
+  void Run();
+
+ private:
+  Daemon(const Options& options, SocketClaim claim,
+         std::unique_ptr<Launcher> launcher, std::string instance);
+  // What every batch of events ends with.
+  void Settle();
+  void ArmTimer();
+  void OnStopSignal();
+  void BeginShutdown();
+  void FinishIfDone();
+
+  Options options_;
+  SocketClaim claim_;
+  std::unique_ptr<Launcher> launcher_;
+  Supervisor supervisor_;
+  Loop loop_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::optional<Listener> listener_;
+  std::optional<FdWatcher> launch_watcher_;
+  std::optional<Timer> deadline_timer_;
+  std::optional<std::int64_t> armed_ns_;
+  std::optional<Timer> idle_timer_;
+  bool idle_ = false;
+  std::optional<Timer> shutdown_timer_;
+  bool finished_ = false;
+  std::optional<SignalWatcher> sigterm_;
+  std::optional<SignalWatcher> sigint_;
+  std::optional<SignalWatcher> sighup_;
+};
+
+}  // namespace forkserver::server

@@ -1,0 +1,94 @@
+// forkserverd: named steps from whatever started it to a clean fork server.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/base/version.h"
+#include "server/control/socket_claim.h"
+#include "server/daemon.h"
+#include "server/exit_codes.h"
+#include "server/logging.h"
+#include "server/options.h"
+#include "server/pristine.h"
+
+namespace forkserver::server {
+namespace {
+
+int Fail(const Error& error, ExitCode code) {
+  std::fprintf(stderr, "forkserverd: %s\n", error.ToString().c_str());
+  return code;
+}
+
+// The other one may just be starting. This process serves nobody, so it may
+// sleep; "already served" must mean that the socket accepts.
+void WaitUntilServed(const std::string& path) {
+  for (int i = 0; i < 1000; ++i) {
+    if (ConnectUnixSocket(path)) return;
+    const timespec pause = {0, 10'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+Result<SocketClaim> ClaimSocket(const Options& options, UniqueFd activation) {
+  if (activation) {
+    return SocketClaim::Adopt(options.socket_path, std::move(activation));
+  }
+  return SocketClaim::Take(options.socket_path);
+}
+
+int Main(int argc, char** argv) {
+  Result<Options> options = ParseOptions(argc, argv);
+  if (!options) return Fail(options.error(), kExitUsage);
+  if (options->show_help) {
+    std::fputs(kHelpText, stdout);
+    return kExitOk;
+  }
+  if (options->show_version) {
+    std::printf("forkserverd %s\n", kVersion);
+    return kExitOk;
+  }
+  SetLogLevel(options->log_level);
+
+  UniqueFd activation = TakeActivationSocket();
+  BecomePristine(activation.get());
+  UniqueFd waiting_parent;
+  if (!options->foreground) {
+    Result<UniqueFd> background = GoToBackground();
+    if (!background) return Fail(background.error(), kExitStartFailed);
+    waiting_parent = std::move(*background);
+  }
+  RaiseOwnLimits();
+
+  Result<SocketClaim> claim = ClaimSocket(*options, std::move(activation));
+  if (!claim) {
+    const bool served = claim.error().code == SocketClaim::kAlreadyServed;
+    if (served) WaitUntilServed(options->socket_path);
+    return Fail(claim.error(), served ? kExitAlreadyServed : kExitStartFailed);
+  }
+  std::string log_path;
+  if (!options->foreground) {
+    log_path = options->socket_path + ".log";
+    if (auto logging = LogToFile(log_path); !logging) {
+      return Fail(logging.error(), kExitStartFailed);
+    }
+  }
+  auto daemon =
+      Daemon::Create(*options, std::move(*claim), std::move(log_path));
+  if (!daemon) return Fail(daemon.error(), kExitStartFailed);
+  if (waiting_parent) ReportReady(std::move(waiting_parent));
+  (*daemon)->Run();
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace forkserver::server
+
+int main(int argc, char** argv) {
+  return forkserver::server::Main(argc, argv);
+}

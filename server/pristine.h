@@ -1,0 +1,30 @@
+// The steps by which a process that anybody started, from whatever parent,
+// becomes one that is fit to be everybody's parent.
+#pragma once
+
+#include <forkserver/result.h>
+
+#include "sdk/base/unique_fd.h"
+
+namespace forkserver::server {
+
+// A listening socket that the service manager handed over (LISTEN_FDS), or
+// invalid. Takes it and its variables away.
+UniqueFd TakeActivationSocket();
+
+// Closes every inherited descriptor above 2 but `keep` (-1: none), opens
+// /dev/null for missing streams, resets signals, umask, and working directory.
+void BecomePristine(int keep);
+
+// For itself, not for workers: as many descriptors as the hard limit allows,
+// and orphaned descendants as children. Call in the process that will serve.
+void RaiseOwnLimits();
+
+// Splits into a parent, which waits, and a child with a session of its own,
+// in which the call returns a descriptor for ReportReady. The parent exits: 0
+// when the child reported, else with the child's exit code.
+Result<UniqueFd> GoToBackground();
+// Lets the waiting parent go, and turns the streams to /dev/null.
+void ReportReady(UniqueFd waiting_parent);
+
+}  // namespace forkserver::server

@@ -1,0 +1,2 @@
+// The smallest program there is: linked statically, ends at once with 0.
+int main() {}

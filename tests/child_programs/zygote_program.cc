@@ -1,0 +1,199 @@
+// A zygote with an entry and a preload step for everything that the tests of
+// the zygote want to see happen.
+#include <fcntl.h>
+#include <forkserver/zygote.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+extern char** environ;
+
+namespace {
+
+using forkserver::WorkerContext;
+
+int Echo(WorkerContext& context) {
+  context.SetResult(context.args());
+  return 0;
+}
+
+int ExitCode(WorkerContext& context) { return std::stoi(context.args()); }
+
+int Crash(WorkerContext&) {
+  // A sanitizer may have a handler.
+  std::signal(SIGSEGV, SIG_DFL);
+  std::raise(SIGSEGV);
+  return 0;
+}
+
+int Throw(WorkerContext&) { throw std::runtime_error("no such luck"); }
+
+int SleepForever(WorkerContext&) {
+  for (;;) ::pause();
+}
+
+int PrintContext(WorkerContext& context) {
+  std::string text = context.worker_id() + "|" + context.entry();
+  for (const std::string& argument : context.argv()) text += "|" + argument;
+  context.SetResult(text);
+  return 0;
+}
+
+int PrintEnv(WorkerContext& context) {
+  std::string text;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    text += std::string(*variable) + "\n";
+  }
+  ::setenv("SET_BY_ENTRY", "1", 1);  // works on a replaced environment
+  context.SetResult(text);
+  return std::getenv("SET_BY_ENTRY") == nullptr;
+}
+
+int PrintCwd(WorkerContext& context) {
+  char path[4096];
+  const mode_t mask = ::umask(0);
+  char octal[16];
+  std::snprintf(octal, sizeof(octal), " %03o", static_cast<unsigned>(mask));
+  context.SetResult(std::string(::getcwd(path, sizeof(path))) + octal);
+  return 0;
+}
+
+// "0 1 2 7*": the open descriptors, those that do not survive exec with '*'.
+int PrintFds(WorkerContext& context) {
+  std::string text;
+  for (int fd = 0; fd < 1024; ++fd) {
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags < 0) continue;
+    if (!text.empty()) text += ' ';
+    text += std::to_string(fd) + ((flags & FD_CLOEXEC) != 0 ? "*" : "");
+  }
+  context.SetResult(text);
+  return 0;
+}
+
+int SpawnThread(WorkerContext& context) {
+  std::thread thread([&context] { context.SetResult("from a thread"); });
+  thread.join();
+  return 0;
+}
+
+// "default default 0": SIGCHLD, SIGPIPE, number of blocked signals.
+int PrintSignals(WorkerContext& context) {
+  std::string text;
+  for (const int signal : {SIGCHLD, SIGPIPE}) {
+    struct sigaction action = {};
+    ::sigaction(signal, nullptr, &action);
+    text += action.sa_handler == SIG_DFL ? "default " : "changed ";
+  }
+  sigset_t blocked;
+  ::sigprocmask(SIG_SETMASK, nullptr, &blocked);
+  int count = 0;
+  for (int signal = 1; signal < 32; ++signal) {
+    count += sigismember(&blocked, signal) == 1;
+  }
+  context.SetResult(text + std::to_string(count));
+  return 0;
+}
+
+int WriteToStdout(WorkerContext& context) {
+  std::printf("%s", context.args().c_str());  // stays in the buffer
+  return 0;
+}
+
+int SetBigResult(WorkerContext& context) {
+  context.SetResult(std::string(std::stoul(context.args()), 'x'));
+  return 7;
+}
+
+forkserver::Result<void> Fine() { return {}; }
+
+forkserver::Result<void> Fails() {
+  return forkserver::MakeError("own_code", "the model file is missing");
+}
+
+forkserver::Result<void> Throws() { throw std::runtime_error("out of luck"); }
+
+void* RunForever(void*) {
+#ifdef __APPLE__
+  ::pthread_setname_np("stray worker");
+#else
+  ::pthread_setname_np(::pthread_self(), "stray worker");
+#endif
+  for (;;) ::pause();
+}
+
+void StartThread() {
+  pthread_t thread;
+  if (::pthread_create(&thread, nullptr, RunForever, nullptr) == 0) {
+    ::pthread_detach(thread);
+  }
+}
+
+forkserver::Result<void> StartsThread() {
+  StartThread();
+  return {};
+}
+
+forkserver::Result<void> JoinsThread() {
+  std::thread([] {}).join();
+  return {};
+}
+
+// A thread that comes after the zygote was found to be safe.
+forkserver::Result<void> StartsThreadAtFork() {
+  ::pthread_atfork(nullptr, StartThread, nullptr);
+  return {};
+}
+
+forkserver::Result<void> Exits() { std::exit(9); }
+
+forkserver::Result<void> SetsFrozen() {
+  ::setenv("FROZEN_BY_PRELOAD", "1", 1);
+  return {};
+}
+
+// What a library may do that uses a helper and forgets it.
+forkserver::Result<void> LeavesChild() {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    for (;;) ::pause();
+  }
+  ::kill(pid, SIGKILL);
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  forkserver::Zygote zygote(argc, argv);
+  zygote.AddEntry("echo", Echo);
+  zygote.AddEntry("exit_code", ExitCode);
+  zygote.AddEntry("crash", Crash);
+  zygote.AddEntry("throw", Throw);
+  zygote.AddEntry("sleep_forever", SleepForever);
+  zygote.AddEntry("print_context", PrintContext);
+  zygote.AddEntry("print_env", PrintEnv);
+  zygote.AddEntry("print_cwd", PrintCwd);
+  zygote.AddEntry("print_fds", PrintFds);
+  zygote.AddEntry("print_signals", PrintSignals);
+  zygote.AddEntry("spawn_thread", SpawnThread);
+  zygote.AddEntry("write_to_stdout", WriteToStdout);
+  zygote.AddEntry("set_big_result", SetBigResult);
+  zygote.AddPreload("ok", Fine);
+  zygote.AddPreload("fails", Fails);
+  zygote.AddPreload("throws", Throws);
+  zygote.AddPreload("starts_thread", StartsThread);
+  zygote.AddPreload("joins_thread", JoinsThread);
+  zygote.AddPreload("starts_thread_at_fork", StartsThreadAtFork);
+  zygote.AddPreload("exits", Exits);
+  zygote.AddPreload("sets_frozen", SetsFrozen);
+  zygote.AddPreload("leaves_child", LeavesChild);
+  return zygote.Serve();
+}

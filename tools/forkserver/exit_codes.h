@@ -1,0 +1,24 @@
+// The exit codes of `forkserver`. docs/command_line.md has the same table.
+//
+// `run`, `fork` and `wait` also exit with the worker's own code, or with
+// kSignalBase + n when signal n ended it.
+#pragma once
+
+namespace forkserver::cli {
+
+inline constexpr int kOk = 0;
+// `daemon status`: none runs. `daemon start`: one already serves the socket
+// (this one is forkserverd's own exit code).
+inline constexpr int kNoDaemon = 1;
+// A usage error, except of `run` and `fork`, which report it as kFailed: 2 is
+// what many commands say themselves.
+inline constexpr int kUsage = 2;
+// The worker's reason is "timeout".
+inline constexpr int kWorkerTimeout = 124;
+// forkserver itself failed: no daemon, a refused request, a lost connection.
+inline constexpr int kFailed = 125;
+inline constexpr int kNotExecutable = 126;
+inline constexpr int kNotFound = 127;
+inline constexpr int kSignalBase = 128;
+
+}  // namespace forkserver::cli

@@ -1,0 +1,79 @@
+#include "tools/forkserver/json.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+
+namespace forkserver::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename T>
+struct IsOptional : std::false_type {};
+template <typename T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <typename T>
+struct IsVector : std::false_type {};
+template <typename T>
+struct IsVector<std::vector<T>> : std::true_type {};
+
+template <typename T>
+Json JsonOf(const T& value);
+
+// Optional on the wire or not: a reader of JSON finds the same keys always.
+struct JsonVisitor {
+  Json object = Json::object();
+  template <typename T>
+  void Required(const char* key, const T& value) {
+    object[key] = JsonOf(value);
+  }
+  template <typename T>
+  void Optional(const char* key, const T& value) {
+    Required(key, value);
+  }
+};
+
+template <typename T>
+Json JsonOf(const T& value) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_arithmetic_v<T>) {
+    return value;
+  } else if constexpr (std::is_enum_v<T>) {
+    return std::string(NameOf(value));
+  } else if constexpr (IsOptional<T>::value) {
+    return value ? JsonOf(*value) : Json(nullptr);
+  } else if constexpr (IsVector<T>::value) {
+    Json array = Json::array();
+    for (const auto& element : value) array.push_back(JsonOf(element));
+    return array;
+  } else {
+    JsonVisitor visit;
+    T::Visit(value, visit);
+    return visit.object;
+  }
+}
+
+template <typename T>
+std::string Dump(const T& value, int indent) {
+  return JsonOf(value).dump(indent, ' ', false,
+                            Json::error_handler_t::replace);
+}
+
+constexpr int kIndent = 2;
+constexpr int kOneLine = -1;
+
+}  // namespace
+
+std::string ToJson(const std::vector<WorkerInfo>& workers) {
+  return Dump(workers, kIndent);
+}
+std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
+  return Dump(zygotes, kIndent);
+}
+std::string ToJson(const ZygoteInfo& zygote) { return Dump(zygote, kIndent); }
+std::string ToJson(const ExitRecord& record) { return Dump(record, kIndent); }
+std::string ToJson(const DaemonStatus& status) { return Dump(status, kIndent); }
+std::string ToJson(const Event& event) { return Dump(event, kOneLine); }
+
+}  // namespace forkserver::cli

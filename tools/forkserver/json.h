@@ -1,0 +1,21 @@
+// The SDK's values as JSON text. The keys are those of Visit() in types.h:
+// every one of them is there, null where there is no value. Text that is not
+// UTF-8 is shown with replacement characters.
+#pragma once
+
+#include <forkserver/types.h>
+
+#include <string>
+#include <vector>
+
+namespace forkserver::cli {
+
+std::string ToJson(const std::vector<WorkerInfo>& workers);
+std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
+std::string ToJson(const ZygoteInfo& zygote);
+std::string ToJson(const ExitRecord& record);
+std::string ToJson(const DaemonStatus& status);
+// On one line.
+std::string ToJson(const Event& event);
+
+}  // namespace forkserver::cli

@@ -1,0 +1,57 @@
+// What a command line says, as plain values; which of them count depends on
+// the command.
+#pragma once
+
+#include <forkserver/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace forkserver::cli {
+
+struct Options {
+  // Of every command.
+  std::string socket;  // empty: found as by the SDK
+  bool json = false;
+
+  // The words after `--`: a program and its arguments, or those of an entry.
+  std::vector<std::string> words;
+
+  // A new process.
+  std::optional<std::string> cwd;
+  std::vector<std::string> env;  // "NAME=value", in addition
+  bool clean_env = false;        // to nothing instead of the caller's
+  std::optional<int> umask;
+  ResourceLimits limits;
+  std::optional<int> nice;
+  bool session = false;
+
+  // A new worker.
+  std::string name;
+  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds grace{5'000};
+  bool detach = false;
+
+  // `fork` and `zygote`; `zygote` is the name.
+  std::string zygote;
+  std::string entry;
+  std::string args;
+  bool result = false;
+  std::vector<std::string> preload;
+  std::string parent;
+  bool replace = false;
+
+  // `wait`, `kill`, `stop`.
+  std::string worker_id;
+  std::optional<std::chrono::milliseconds> wait_timeout;
+  std::optional<std::chrono::milliseconds> stop_grace;
+  int signal = 0;
+  bool group = false;
+
+  // `daemon start`: handed to forkserverd as they are.
+  std::vector<std::string> daemon_arguments;
+};
+
+}  // namespace forkserver::cli

@@ -1,0 +1,36 @@
+// Signals as bytes in a pipe, to be polled for beside a connection.
+#pragma once
+
+#include <forkserver/result.h>
+
+#include <initializer_list>
+#include <vector>
+
+#include "sdk/base/unique_fd.h"
+
+namespace forkserver::cli {
+
+// Catches the signals until it is destroyed, which restores what they did
+// before. At most one object at a time in a process. A signal that was ignored
+// (nohup, a background job of sh) stays ignored.
+class SignalPipe {
+ public:
+  static Result<SignalPipe> Open(std::initializer_list<int> signals);
+  SignalPipe(SignalPipe&&) = default;
+  SignalPipe& operator=(SignalPipe&&) = delete;
+  ~SignalPipe();
+
+  // Readable when Take has something. Owned by this object.
+  int descriptor() const { return read_end_.get(); }
+  // The signals caught since the last call, in order. Does not block.
+  std::vector<int> Take();
+
+ private:
+  SignalPipe() = default;
+
+  UniqueFd read_end_;
+  UniqueFd write_end_;
+  std::vector<int> caught_;
+};
+
+}  // namespace forkserver::cli

@@ -1,0 +1,155 @@
+#include "tools/forkserver/values.h"
+
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+namespace forkserver::cli {
+namespace {
+
+Error BadValue(const std::string& text, const char* expected) {
+  return MakeError(error_code::kBadRequest,
+                   "'" + text + "' is not " + expected);
+}
+
+// The whole of `text` as a number that is not negative.
+std::optional<std::int64_t> ParseNumber(std::string_view text, int base = 10) {
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [parsed, error] =
+      std::from_chars(text.data(), end, number, base);
+  if (error != std::errc() || parsed != end || number < 0) return std::nullopt;
+  return number;
+}
+
+struct Unit {
+  std::string_view suffix;
+  std::int64_t factor;
+};
+constexpr std::array<Unit, 5> kDurationUnits = {
+    {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"", 1'000}}};
+constexpr std::array<Unit, 4> kByteUnits = {
+    {{"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"", 1}}};
+
+template <std::size_t kSize>
+Unit TakeUnit(const std::array<Unit, kSize>& units, std::string_view& text) {
+  for (const Unit& unit : units) {
+    if (text.ends_with(unit.suffix)) {
+      text.remove_suffix(unit.suffix.size());
+      return unit;
+    }
+  }
+  return units.back();
+}
+
+std::optional<std::int64_t> Multiply(std::int64_t number,
+                                     std::int64_t factor) {
+  if (number > std::numeric_limits<std::int64_t>::max() / factor) {
+    return std::nullopt;
+  }
+  return number * factor;
+}
+
+std::optional<std::int64_t> ParseLimitValue(std::string_view text) {
+  if (text == "unlimited") return -1;
+  const Unit unit = TakeUnit(kByteUnits, text);
+  const auto number = ParseNumber(text);
+  return number ? Multiply(*number, unit.factor) : std::nullopt;
+}
+
+struct NamedSignal {
+  std::string_view name;
+  int number;
+};
+constexpr NamedSignal kSignals[] = {
+    {"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT},
+    {"ILL", SIGILL},   {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},
+    {"BUS", SIGBUS},   {"FPE", SIGFPE},       {"KILL", SIGKILL},
+    {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},     {"USR2", SIGUSR2},
+    {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},     {"TERM", SIGTERM},
+    {"CHLD", SIGCHLD}, {"CONT", SIGCONT},     {"STOP", SIGSTOP},
+    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU},
+    {"URG", SIGURG},   {"XCPU", SIGXCPU},     {"XFSZ", SIGXFSZ},
+    {"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
+    {"IO", SIGIO},     {"SYS", SIGSYS},
+};
+
+}  // namespace
+
+Result<std::chrono::milliseconds> ParseDuration(const std::string& text) {
+  constexpr char kExpected[] =
+      "a duration such as 2s, 500ms, 1m or a number of seconds";
+  std::string_view rest = text;
+  const Unit unit = TakeUnit(kDurationUnits, rest);
+  // As integers, so that 0.1s is 100 ms and not 99.
+  const auto point = rest.find('.');
+  const std::string_view whole = rest.substr(0, point);
+  std::int64_t fraction = 0;
+  std::int64_t scale = 1;
+  if (point != rest.npos) {
+    const std::string_view digits = rest.substr(point + 1);
+    const auto number = ParseNumber(digits);
+    if (!number || digits.size() > 6) return BadValue(text, kExpected);
+    fraction = *number;
+    for (std::size_t i = 0; i < digits.size(); ++i) scale *= 10;
+  }
+  const auto number = ParseNumber(whole);
+  const auto whole_ms = number ? Multiply(*number, unit.factor) : std::nullopt;
+  // A century: what the daemon adds to it must not overflow.
+  constexpr std::int64_t kMostMs = std::int64_t{100} * 366 * 86'400'000;
+  if (!whole_ms || *whole_ms > kMostMs) return BadValue(text, kExpected);
+  return std::chrono::milliseconds(*whole_ms + fraction * unit.factor / scale);
+}
+
+Result<int> ParseSignal(const std::string& text) {
+  if (const auto number = ParseNumber(text)) {
+    if (*number < NSIG) return static_cast<int>(*number);
+    return BadValue(text, "the number of a signal");
+  }
+  std::string name;
+  for (const char letter : text) {
+    name += static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+  }
+  if (name.starts_with("SIG")) name.erase(0, 3);
+  for (const NamedSignal& signal : kSignals) {
+    if (signal.name == name) return signal.number;
+  }
+  return BadValue(text, "a signal such as TERM, SIGTERM or 15");
+}
+
+std::string SignalName(int signal) {
+  for (const NamedSignal& each : kSignals) {
+    if (each.number == signal) return "SIG" + std::string(each.name);
+  }
+  return "signal " + std::to_string(signal);
+}
+
+Result<int> ParseUmask(const std::string& text) {
+  const auto number = ParseNumber(text, 8);
+  if (!number || *number > 0777) {
+    return BadValue(text, "an octal mask such as 022");
+  }
+  return static_cast<int>(*number);
+}
+
+Result<std::pair<std::string, ResourceLimit>> ParseLimit(
+    const std::string& text) {
+  constexpr char kExpected[] =
+      "a limit such as nofile=1024, nofile=1024:4096, as=2G or core=unlimited";
+  const auto equals = text.find('=');
+  if (equals == text.npos || equals == 0) return BadValue(text, kExpected);
+  const std::string values = text.substr(equals + 1);
+  const auto colon = values.find(':');
+  const auto soft = ParseLimitValue(values.substr(0, colon));
+  const auto hard =
+      colon == values.npos ? soft : ParseLimitValue(values.substr(colon + 1));
+  if (!soft || !hard) return BadValue(text, kExpected);
+  return std::pair(text.substr(0, equals), ResourceLimit{*soft, *hard});
+}
+
+}  // namespace forkserver::cli

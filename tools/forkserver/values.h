@@ -1,0 +1,31 @@
+// The values that a command line spells: durations, signals, limits, umasks.
+// Pure functions. The errors are "bad_request" and name the text and what is
+// expected; they are to be shown after the name of the option.
+#pragma once
+
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace forkserver::cli {
+
+// "2s", "500ms", "1.5m", "1h"; a bare number is seconds. Not negative.
+Result<std::chrono::milliseconds> ParseDuration(const std::string& text);
+
+// "TERM", "SIGTERM", "term", "15". 0 only asks whether the process is there.
+Result<int> ParseSignal(const std::string& text);
+// "SIGTERM", or "signal 42" where it has no name.
+std::string SignalName(int signal);
+
+// Octal, up to 0777.
+Result<int> ParseUmask(const std::string& text);
+
+// "nofile=1024:4096", "as=2G", "core=unlimited". Without a hard limit both are
+// the same. K, M and G are powers of 1024.
+Result<std::pair<std::string, ResourceLimit>> ParseLimit(
+    const std::string& text);
+
+}  // namespace forkserver::cli

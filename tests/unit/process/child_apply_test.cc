@@ -358,7 +358,7 @@ std::string ApplyAndDescribe(ChildPlan plan) {
     const mode_t mask = ::umask(0);
     char text[256];
     char cwd[128] = "?";
-    static_cast<void>(::getcwd(cwd, sizeof(cwd)));
+    if (::getcwd(cwd, sizeof(cwd)) == nullptr) return 2;
     struct rlimit limit = {};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     std::snprintf(text, sizeof(text),

@@ -114,14 +114,20 @@ Result<SocketPair> MakeSocketPair() {
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-Result<Pipe> MakePipe() {
+Result<Pipe> MakePipe(bool non_blocking) {
   int fds[2];
 #ifdef __linux__
-  if (::pipe2(fds, O_CLOEXEC) < 0) return SystemError("pipe2()", errno);
+  if (::pipe2(fds, O_CLOEXEC | (non_blocking ? O_NONBLOCK : 0)) < 0) {
+    return SystemError("pipe2()", errno);
+  }
 #else
   if (::pipe(fds) < 0) return SystemError("pipe()", errno);
   SetCloseOnExec(fds[0]);
   SetCloseOnExec(fds[1]);
+  if (non_blocking) {
+    SetNonBlocking(fds[0]);
+    SetNonBlocking(fds[1]);
+  }
 #endif
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }

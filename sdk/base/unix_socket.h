@@ -39,7 +39,7 @@ struct Pipe {
 };
 // A pipe with both ends close-on-exec (two steps on macOS, which has no pipe2;
 // safe there because the daemon and zygotes have one thread).
-Result<Pipe> MakePipe();
+Result<Pipe> MakePipe(bool non_blocking = false);
 
 void SetNonBlocking(int fd);
 void SetCloseOnExec(int fd);

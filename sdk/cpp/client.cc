@@ -90,6 +90,22 @@ Result<Worker> Client::Spawn(const SpawnOptions& options) {
   return impl_->session()->Spawn(options);
 }
 
+Result<ExitRecord> Client::Run(const SpawnOptions& options) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (impl_->session()) return impl_->session()->Run(options);
+  Result<Worker> worker = impl_->direct()->Spawn(options);
+  if (!worker) return worker.error();
+  return impl_->direct()->Wait(worker->id, std::nullopt);
+}
+
+Result<ExitRecord> Client::Run(const ForkOptions& options) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("Run of a forked worker");
+  return impl_->session()->Run(options);
+}
+
 Result<ZygoteInfo> Client::StartZygote(const ZygoteOptions& options) {
   auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
   if (!checked) return checked.error();

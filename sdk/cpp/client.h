@@ -143,6 +143,10 @@ class Client {
   // executed is an error "launch_failed" with `step` and `error_number`.
   Result<Worker> Spawn(const SpawnOptions& options);
 
+  // Spawn and Wait in one request with one answer, which is the fastest way
+  // when only the end matters.
+  Result<ExitRecord> Run(const SpawnOptions& options);
+
   // Starts a zygote or joins the one of that name and identity; returns when
   // it is ready. Errors: "zygote_conflict", "zygote_failed", "zygote_unsafe".
   Result<ZygoteInfo> StartZygote(const ZygoteOptions& options);
@@ -151,6 +155,9 @@ class Client {
 
   // A worker forked from a zygote. Returns when its entry begins.
   Result<Worker> Fork(const ForkOptions& options);
+
+  // Fork and Wait in one request with one answer.
+  Result<ExitRecord> Run(const ForkOptions& options);
 
   // A forked worker that is waited for, with the bytes of its result. An
   // entry that fails is not an error of the call: look at `exit`.

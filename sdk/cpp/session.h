@@ -33,6 +33,8 @@ class Session {
 
   Result<Worker> Spawn(const SpawnOptions& options);
   Result<Worker> Fork(const ForkOptions& options);
+  Result<ExitRecord> Run(const SpawnOptions& options);
+  Result<ExitRecord> Run(const ForkOptions& options);
   Result<CallResult> Call(const ForkOptions& options);
   void SpawnAsync(const SpawnOptions& options,
                   std::function<void(Result<Worker>)> done);
@@ -82,6 +84,19 @@ class Session {
                   std::function<void(Result<Worker>)> done);
   void StartFork(const ForkOptions& options, int result_fd,
                  std::function<void(Result<Worker>)> done);
+  // A request with its descriptors.
+  template <typename Request>
+  struct Prepared {
+    Request request;
+    std::vector<int> fds;
+  };
+  static Result<Prepared<protocol::Spawn>> PrepareSpawn(
+      const SpawnOptions& options);
+  static Result<Prepared<protocol::Fork>> PrepareFork(
+      const ForkOptions& options, int result_fd);
+  // Sends it and blocks until its worker has ended.
+  template <typename Request>
+  Result<ExitRecord> RunToExit(Result<Prepared<Request>> prepared);
   // Calls `start` with a callback and waits until that is called.
   template <typename Start>
   Result<Worker> AwaitLaunch(Start start);

@@ -78,27 +78,28 @@ void Session::Launch(const Request& request, const std::vector<int>& fds,
   if (!sent) done(sent.error());
 }
 
-void Session::StartSpawn(const SpawnOptions& options,
-                         std::function<void(Result<Worker>)> done) {
+Result<Session::Prepared<protocol::Spawn>> Session::PrepareSpawn(
+    const SpawnOptions& options) {
   if (auto checked = CheckProgram(options.argv); !checked) {
-    return done(checked.error());
+    return checked.error();
   }
   auto policy = PreparePolicy(options);
-  if (!policy) return done(policy.error());
+  if (!policy) return policy.error();
   auto prepared = PrepareSetup(options, options.argv);
-  if (!prepared) return done(prepared.error());
-  protocol::Spawn request;
-  request.setup.data = protocol::EncodeBody(prepared->setup);
-  request.policy = *std::move(policy);
-  Launch(request, prepared->fds, std::move(done));
+  if (!prepared) return prepared.error();
+  Prepared<protocol::Spawn> result;
+  result.request.setup.data = protocol::EncodeBody(prepared->setup);
+  result.request.policy = *std::move(policy);
+  result.fds = std::move(prepared->fds);
+  return result;
 }
 
-void Session::StartFork(const ForkOptions& options, int result_fd,
-                        std::function<void(Result<Worker>)> done) {
+Result<Session::Prepared<protocol::Fork>> Session::PrepareFork(
+    const ForkOptions& options, int result_fd) {
   auto policy = PreparePolicy(options);
-  if (!policy) return done(policy.error());
+  if (!policy) return policy.error();
   auto prepared = PrepareSetup(options, options.argv);
-  if (!prepared) return done(prepared.error());
+  if (!prepared) return prepared.error();
   prepared->setup.entry = options.entry;
   prepared->setup.args.data = options.args;
   if (result_fd >= 0) {
@@ -107,11 +108,50 @@ void Session::StartFork(const ForkOptions& options, int result_fd,
     // Whoever reads the result also needs the record.
     policy->watch = true;
   }
-  protocol::Fork request;
-  request.zygote = options.zygote;
-  request.setup.data = protocol::EncodeBody(prepared->setup);
-  request.policy = *std::move(policy);
-  Launch(request, prepared->fds, std::move(done));
+  Prepared<protocol::Fork> result;
+  result.request.zygote = options.zygote;
+  result.request.setup.data = protocol::EncodeBody(prepared->setup);
+  result.request.policy = *std::move(policy);
+  result.fds = std::move(prepared->fds);
+  return result;
+}
+
+void Session::StartSpawn(const SpawnOptions& options,
+                         std::function<void(Result<Worker>)> done) {
+  auto prepared = PrepareSpawn(options);
+  if (!prepared) return done(prepared.error());
+  Launch(prepared->request, prepared->fds, std::move(done));
+}
+
+void Session::StartFork(const ForkOptions& options, int result_fd,
+                        std::function<void(Result<Worker>)> done) {
+  auto prepared = PrepareFork(options, result_fd);
+  if (!prepared) return done(prepared.error());
+  Launch(prepared->request, prepared->fds, std::move(done));
+}
+
+template <typename Request>
+Result<ExitRecord> Session::RunToExit(Result<Prepared<Request>> prepared) {
+  if (!prepared) return prepared.error();
+  prepared->request.policy.exit_only = true;
+  const auto slot = std::make_shared<std::optional<Result<ExitRecord>>>();
+  auto sent = connection_->Request(
+      prepared->request, prepared->fds, Connection::Answers::kUntilExit,
+      [slot, kept = KeepOpen(prepared->fds)](const Connection::Answer& answer) {
+        *slot = DecodeAnswer<ExitRecord>(answer);
+      });
+  if (!sent) return sent.error();
+  auto pumped = PumpUntil([&slot] { return slot->has_value(); });
+  if (!pumped) return pumped.error();
+  return std::move(**slot);
+}
+
+Result<ExitRecord> Session::Run(const SpawnOptions& options) {
+  return RunToExit(PrepareSpawn(options));
+}
+
+Result<ExitRecord> Session::Run(const ForkOptions& options) {
+  return RunToExit(PrepareFork(options, -1));
 }
 
 template <typename Start>

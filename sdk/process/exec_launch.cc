@@ -199,9 +199,8 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
     return error;
   };
   auto state = std::make_unique<State>();
-  Result<Pipe> pipe = MakePipe();
+  Result<Pipe> pipe = MakePipe(/*non_blocking=*/true);
   if (!pipe) return failed("pipe", pipe.error());
-  SetNonBlocking(pipe->read_end.get());
   state->status = std::move(pipe->read_end);
 
   const bool want_pidfd = plan.want_pidfd;

@@ -2,6 +2,7 @@
 #include "sdk/process/platform.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <ctime>
@@ -15,26 +16,46 @@ struct NamedLimit {
   int resource;
 };
 
+// Sorted by name, as ResourceLimits is.
 constexpr NamedLimit kLimits[] = {
     {"as", RLIMIT_AS},
     {"core", RLIMIT_CORE},
     {"cpu", RLIMIT_CPU},
     {"data", RLIMIT_DATA},
     {"fsize", RLIMIT_FSIZE},
-    {"memlock", RLIMIT_MEMLOCK},
-    {"nofile", RLIMIT_NOFILE},
-    {"nproc", RLIMIT_NPROC},
-    {"stack", RLIMIT_STACK},
 #ifdef __linux__
     {"locks", RLIMIT_LOCKS},
+#endif
+    {"memlock", RLIMIT_MEMLOCK},
+#ifdef __linux__
     {"msgqueue", RLIMIT_MSGQUEUE},
     {"nice", RLIMIT_NICE},
+#endif
+    {"nofile", RLIMIT_NOFILE},
+    {"nproc", RLIMIT_NPROC},
+#ifdef __linux__
     {"rss", RLIMIT_RSS},
     {"rtprio", RLIMIT_RTPRIO},
     {"rttime", RLIMIT_RTTIME},
     {"sigpending", RLIMIT_SIGPENDING},
 #endif
+    {"stack", RLIMIT_STACK},
 };
+
+bool ReadOneLimit(pid_t pid, int resource, struct rlimit& value) {
+#ifdef __linux__
+  return ::prlimit(pid, static_cast<__rlimit_resource>(resource), nullptr,
+                   &value) == 0;
+#else
+  // Another process's limits cannot be read on macOS: clients send their own.
+  return pid == ::getpid() && ::getrlimit(resource, &value) == 0;
+#endif
+}
+
+std::int64_t LimitNumber(rlim_t limit) {
+  return limit == RLIM_INFINITY ? std::int64_t{-1}
+                                : static_cast<std::int64_t>(limit);
+}
 
 }  // namespace
 
@@ -64,6 +85,25 @@ void ResetSignals() {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+std::optional<ResourceLimits> ReadLimits(pid_t pid,
+                                         const ResourceLimits& known) {
+  ResourceLimits limits;
+  auto next = known.begin();
+  for (const NamedLimit& limit : kLimits) {
+    struct rlimit value = {};
+    if (!ReadOneLimit(pid, limit.resource, value)) return std::nullopt;
+    const ResourceLimit read = {LimitNumber(value.rlim_cur),
+                                LimitNumber(value.rlim_max)};
+    while (next != known.end() && next->first < limit.name) ++next;
+    if (next != known.end() && next->first == limit.name &&
+        next->second.soft == read.soft && next->second.hard == read.hard) {
+      continue;
+    }
+    limits[limit.name] = read;
+  }
+  return limits;
 }
 
 int LimitByName(const std::string& name) {

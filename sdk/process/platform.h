@@ -83,8 +83,10 @@ Result<Peer> ReadPeer(int socket);
 // process that connected it, free of races where the kernel can (6.5).
 UniqueFd OpenProcess(pid_t pid, int socket = -1);
 
-// The limits of a process, by name; nullopt where they cannot be read.
-std::optional<ResourceLimits> ReadLimits(pid_t pid);
+// The limits of a process, by name; nullopt where they cannot be read. Those
+// that `known` has with the same values are left out.
+std::optional<ResourceLimits> ReadLimits(pid_t pid,
+                                         const ResourceLimits& known = {});
 
 // Why `pid` is more confined than this process ("no_new_privs is set", "it is
 // in another mount namespace"), or empty if it is not. What cannot be read is

@@ -104,22 +104,6 @@ Result<Peer> ReadPeer(int socket) {
 
 UniqueFd OpenProcess(pid_t, int) { return UniqueFd(); }
 
-std::optional<ResourceLimits> ReadLimits(pid_t pid) {
-  // Another process's limits cannot be read: clients send their own.
-  if (pid != ::getpid()) return std::nullopt;
-  ResourceLimits limits;
-  for (const std::string& name : LimitNames()) {
-    struct rlimit value = {};
-    if (::getrlimit(LimitByName(name), &value) != 0) return std::nullopt;
-    const auto number = [](rlim_t limit) {
-      return limit == RLIM_INFINITY ? std::int64_t{-1}
-                                    : static_cast<std::int64_t>(limit);
-    };
-    limits[name] = {number(value.rlim_cur), number(value.rlim_max)};
-  }
-  return limits;
-}
-
 std::string DescribeConfinement(pid_t) {
   // Sandboxes of macOS cannot be asked about from outside without SPI.
   return {};

@@ -172,23 +172,6 @@ UniqueFd OpenProcess(pid_t pid, int socket) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-std::optional<ResourceLimits> ReadLimits(pid_t pid) {
-  ResourceLimits limits;
-  for (const std::string& name : LimitNames()) {
-    struct rlimit value = {};
-    if (::prlimit(pid, static_cast<__rlimit_resource>(LimitByName(name)),
-                  nullptr, &value) != 0) {
-      return std::nullopt;
-    }
-    const auto number = [](rlim_t limit) {
-      return limit == RLIM_INFINITY ? std::int64_t{-1}
-                                    : static_cast<std::int64_t>(limit);
-    };
-    limits[name] = {number(value.rlim_cur), number(value.rlim_max)};
-  }
-  return limits;
-}
-
 std::string DescribeConfinement(pid_t pid) {
   const std::string process = std::to_string(pid);
   const std::string theirs = ReadSmallFile("/proc/" + process + "/status");

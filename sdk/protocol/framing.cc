@@ -87,6 +87,7 @@ Result<FrameReader::Status> FrameReader::Receive(int fd, bool is_socket) {
 }
 
 void FrameReader::Append(std::string_view bytes) {
+  if (bytes.empty()) return;
   Reserve(bytes.size());
   std::memcpy(buffer_.get() + end_, bytes.data(), bytes.size());
   end_ += bytes.size();

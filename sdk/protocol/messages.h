@@ -123,6 +123,9 @@ struct Policy {
   std::int64_t grace_ms = 5000;  // between TERM and KILL
   bool detach = false;           // outlives its client
   bool watch = false;  // an `exit` message follows the reply, with its id
+  // No reply at the launch: the `exit` message, or an error, is the only
+  // answer. Spares two processes a wake-up. Implies `watch`.
+  bool exit_only = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -131,6 +134,7 @@ struct Policy {
     visit.Defaulted("grace_ms", self.grace_ms, std::int64_t{5000});
     visit.Optional("detach", self.detach);
     visit.Optional("watch", self.watch);
+    visit.Optional("exit_only", self.exit_only);
   }
 };
 

@@ -46,48 +46,55 @@ bool Connection::Receive() {
 }
 
 std::optional<Connection::Frame> Connection::NextFrame() {
-  if (closing) return std::nullopt;
-  auto payload = reader_.Next();
-  if (!payload) {
-    // Where the next frame begins is lost with this one.
-    closing = true;
-    Reply(protocol::EncodeError(0, payload.error()));
-    return std::nullopt;
-  }
-  if (!payload->has_value()) return std::nullopt;
-  const bool lost = reader_.TakeFdsLost();
-  Frame frame{Message::Parse(**payload), {}};
-  if (!frame.message) {
-    // Nothing says whose they are.
-    if (reader_.at_boundary()) reader_.TakeFds(reader_.fds_available());
+  while (!closing) {
+    auto payload = reader_.Next();
+    if (!payload) {
+      // Where the next frame begins is lost with this one.
+      closing = true;
+      Reply(protocol::EncodeError(0, payload.error()));
+      break;
+    }
+    if (!payload->has_value()) break;
+    Frame frame{Message::Parse(**payload), {}};
+    if (!frame.message) {
+      // Nothing says whose they are.
+      reader_.TakeFdsLost();
+      if (reader_.at_boundary()) reader_.TakeFds(reader_.fds_available());
+      return frame;
+    }
+    const protocol::Envelope& envelope = frame.message->envelope();
+    const std::size_t available = reader_.fds_available();
+    if (auto checked = CheckDescriptors(envelope.fds, available); !checked) {
+      reader_.TakeFds(reader_.at_boundary() ? available : envelope.fds);
+      Reply(protocol::EncodeError(envelope.id, checked.error()));
+      continue;
+    }
+    frame.fds = reader_.TakeFds(envelope.fds);
     return frame;
   }
-  const std::uint64_t announced = frame.message->envelope().fds;
-  std::size_t available = reader_.fds_available();
-  std::optional<Error> error;
-  if (lost) {
-    error = MakeError(error_code::kDescriptorLimit,
-                      "forkserverd has no room for the descriptors of this "
-                      "request",
-                      "its limit of open files is reached; wait for workers "
-                      "to end, or raise the hard limit");
-  } else if (announced > protocol::kMaxFds) {
-    error = MakeError(error_code::kTooManyDescriptors,
-                      "the frame announces " + std::to_string(announced) +
-                          " descriptors, the limit is " +
-                          std::to_string(protocol::kMaxFds));
-  } else if (announced > available ||
-             (announced < available && reader_.at_boundary())) {
-    error = BadDescriptors(announced, available);
+  return std::nullopt;
+}
+
+Result<void> Connection::CheckDescriptors(std::uint64_t announced,
+                                          std::size_t available) {
+  if (reader_.TakeFdsLost()) {
+    return MakeError(error_code::kDescriptorLimit,
+                     "forkserverd has no room for the descriptors of this "
+                     "request",
+                     "its limit of open files is reached; wait for workers "
+                     "to end, or raise the hard limit");
   }
-  if (error) {
-    const std::uint64_t id = frame.message->envelope().id;
-    reader_.TakeFds(reader_.at_boundary() ? available : announced);
-    Reply(protocol::EncodeError(id, *error));
-    return NextFrame();
+  if (announced > protocol::kMaxFds) {
+    return MakeError(error_code::kTooManyDescriptors,
+                     "the frame announces " + std::to_string(announced) +
+                         " descriptors, the limit is " +
+                         std::to_string(protocol::kMaxFds));
   }
-  frame.fds = reader_.TakeFds(announced);
-  return frame;
+  if (announced > available ||
+      (announced < available && reader_.at_boundary())) {
+    return BadDescriptors(announced, available);
+  }
+  return {};
 }
 
 }  // namespace forkserver::server

@@ -43,7 +43,8 @@ class Connection {
   // Reads what has arrived, once. False: the client is gone, or broke the
   // framing (an error reply is queued then and the connection should close).
   bool Receive();
-  // The next whole frame, or nullopt.
+  // The next whole frame, or nullopt. Replies to those whose descriptors are
+  // wrong by itself: look at the outbox afterwards.
   std::optional<Frame> NextFrame();
 
   void Reply(std::string frame) { outbox_.AddReply(std::move(frame)); }
@@ -60,6 +61,10 @@ class Connection {
   bool closing = false;  // flush, then close
 
  private:
+  // The descriptors of the frame at hand.
+  Result<void> CheckDescriptors(std::uint64_t announced,
+                                std::size_t available);
+
   OwnerId id_;
   pid_t pid_;
   UniqueFd socket_;

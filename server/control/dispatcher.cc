@@ -14,10 +14,6 @@ namespace {
 
 using protocol::frame_type::kEvent;
 
-bool SameLimit(const ResourceLimit& a, const ResourceLimit& b) {
-  return a.soft == b.soft && a.hard == b.hard;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Dispatcher>> Dispatcher::Create(Loop& loop,
@@ -70,9 +66,10 @@ void Dispatcher::OnReadable(Connection& connection) {
   while (auto frame = connection.NextFrame()) {
     Dispatch(connection, std::move(*frame));
   }
-  if (connection.closing) {
+  if (connection.closing || !connection.outbox().empty()) {
     MarkDirty(connection);
-  } else if (!alive) {
+  }
+  if (!connection.closing && !alive) {
     CloseConnection(connection.id(), "its connection ended");
   }
 }
@@ -213,13 +210,8 @@ Supervisor::Requester Dispatcher::RequesterOf(
   requester.received_ns = MonotonicNanoseconds();
   // A worker gets the limits of the client, not of the daemon: those that
   // differ have to be set.
-  if (auto limits = ReadLimits(connection.pid())) {
-    for (const auto& [name, limit] : *limits) {
-      const auto own = own_limits_.find(name);
-      if (own == own_limits_.end() || !SameLimit(own->second, limit)) {
-        requester.limits[name] = limit;
-      }
-    }
+  if (auto limits = ReadLimits(connection.pid(), own_limits_)) {
+    requester.limits = std::move(*limits);
   }
   return requester;
 }
@@ -261,9 +253,7 @@ Result<void> Dispatcher::HandleSpawn(Connection& connection,
   if (!request) return request.error();
   auto key = supervisor_.Spawn(requester, *request, frame.fds);
   if (!key) return key.error();
-  const std::uint64_t id = frame.message->envelope().id;
-  launches_[*key] = {connection.id(), id, false};
-  if (request->policy.watch) WaitForExit(connection, *key, id, true);
+  AwaitLaunch(connection, *key, frame.message->envelope().id, request->policy);
   return {};
 }
 
@@ -272,13 +262,11 @@ Result<void> Dispatcher::HandleFork(Connection& connection,
   const Supervisor::Requester requester = RequesterOf(connection);
   auto request = frame.message->Decode<protocol::Fork>();
   if (!request) return request.error();
-  const bool watch = request->policy.watch;
+  const protocol::Policy policy = request->policy;
   auto key = supervisor_.Fork(requester, std::move(*request),
                               std::move(frame.fds));
   if (!key) return key.error();
-  const std::uint64_t id = frame.message->envelope().id;
-  launches_[*key] = {connection.id(), id, false};
-  if (watch) WaitForExit(connection, *key, id, true);
+  AwaitLaunch(connection, *key, frame.message->envelope().id, policy);
   return {};
 }
 
@@ -297,7 +285,7 @@ Result<void> Dispatcher::HandleZygoteStart(Connection& connection,
           protocol::ZygoteReply{supervisor_.InfoOf(*zygote)});
     return {};
   }
-  zygote_waiters_[*key].push_back({connection.id(), id, false});
+  zygote_waiters_[*key].push_back({connection.id(), id, false, false});
   connection.waits_on.insert(*key);
   return {};
 }
@@ -313,9 +301,21 @@ Result<void> Dispatcher::HandleZygoteStop(Connection& connection,
   return {};
 }
 
+void Dispatcher::AwaitLaunch(Connection& connection, ProcessKey key,
+                             std::uint64_t request,
+                             const protocol::Policy& policy) {
+  Waiter& waiter = launches_[key];
+  waiter.owner = connection.id();
+  waiter.request = request;
+  waiter.quiet = policy.exit_only;
+  if (policy.watch || policy.exit_only) {
+    WaitForExit(connection, key, request, /*exit_frame=*/true);
+  }
+}
+
 void Dispatcher::WaitForExit(Connection& connection, ProcessKey key,
                              std::uint64_t request, bool exit_frame) {
-  exit_waiters_[key].push_back({connection.id(), request, exit_frame});
+  exit_waiters_[key].push_back({connection.id(), request, exit_frame, false});
   connection.waits_on.insert(key);
 }
 
@@ -430,7 +430,8 @@ void Dispatcher::On(const WorkerLaunched& event) {
   }
   const auto launch = launches_.find(event.key);
   if (launch != launches_.end()) {
-    if (Connection* const connection = Find(launch->second.owner)) {
+    Connection* const connection = Find(launch->second.owner);
+    if (connection != nullptr && !launch->second.quiet) {
       Reply(*connection, launch->second.request,
             protocol::WorkerReply{event.worker});
     }

@@ -53,6 +53,7 @@ class Dispatcher {
     OwnerId owner = 0;
     std::uint64_t request = 0;
     bool exit_frame = false;  // an `exit` message, not a reply
+    bool quiet = false;       // answered only if the launch fails
   };
   using Handler = Result<void> (Dispatcher::*)(Connection&,
                                                Connection::Frame&);
@@ -93,6 +94,8 @@ class Dispatcher {
   template <typename Body>
   void Reply(Connection& connection, std::uint64_t id, const Body& body);
   Supervisor::Requester RequesterOf(const Connection& connection) const;
+  void AwaitLaunch(Connection& connection, ProcessKey key,
+                   std::uint64_t request, const protocol::Policy& policy);
   void WaitForExit(Connection& connection, ProcessKey key,
                    std::uint64_t request, bool exit_frame);
   void Publish(const Event& event);

@@ -26,9 +26,8 @@ constexpr std::int64_t kSweepEveryNs = 100'000'000;
 constexpr std::int64_t kSweepWithoutPidfdNs = 5'000'000;
 
 // The signals whose disposition the daemon changed: libuv's handlers, and
-// SIGPIPE.
-const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE,
-                                         SIGUSR1, SIGCHLD};
+// SIGPIPE. It started with all of them at their default.
+const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
 
 std::uint64_t EndToken(ProcessKey key) {
   return MakeToken(key, TokenKind::kProcessEnd);

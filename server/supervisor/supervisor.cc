@@ -1,5 +1,7 @@
 #include "server/supervisor/supervisor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstring>
@@ -153,13 +155,16 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   }
   // Its workers inherit the limits of the client that made it; only another
   // client's have to be sent.
-  const bool same = SameLimits(zygote->limits, requester.limits);
+  ResourceLimits limits;
+  if (!SameLimits(zygote->limits, requester.limits)) {
+    limits = ReadLimits(::getpid()).value_or(ResourceLimits());
+    for (const auto& [name, limit] : requester.limits) limits[name] = limit;
+  }
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
   if (auto launched = launcher_.LaunchForked(
           key, ids_.IdOf(key), zygote->key, std::move(request.setup.data),
-          std::move(fds), same ? ResourceLimits{} : requester.limits,
-          request.policy.detach);
+          std::move(fds), limits, request.policy.detach);
       !launched) {
     return launched.error();
   }

@@ -43,7 +43,8 @@ class Supervisor {
   void Process();
   std::vector<SupervisorEvent> TakeEvents();
 
-  // Who asks: its connection, and the limits of its process.
+  // Who asks: its connection, and the limits of its process where they differ
+  // from the daemon's.
   struct Requester {
     OwnerId owner = 0;
     ResourceLimits limits;

@@ -36,8 +36,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   const std::string instance =
       WorkerIds::MakeInstance(UnixMilliseconds(), claim.ReadInstance());
   claim.NoteInstance(instance);
-  std::unique_ptr<Daemon> daemon(new Daemon(
-      options, std::move(claim), std::move(*launcher), instance));
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(options, std::move(claim), std::move(*launcher), instance));
 
   Dispatcher::Options dispatching;
   dispatching.version = kVersion;
@@ -66,10 +66,9 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
       claim_(std::move(claim)),
       launcher_(std::move(launcher)),
       supervisor_(*launcher_,
-                  {std::move(instance),
-                   options.zygote_idle_ms > 0
-                       ? options.zygote_idle_ms * 1'000'000
-                       : std::int64_t{1} << 60}) {
+                  {std::move(instance), options.zygote_idle_ms > 0
+                                            ? options.zygote_idle_ms * 1'000'000
+                                            : std::int64_t{1} << 60}) {
   launch_watcher_.emplace(loop_, supervisor_.fd(), [this](bool, bool) {
     supervisor_.Process();
     Settle();
@@ -92,8 +91,8 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
 Daemon::~Daemon() { launcher_->AbandonLaunches(); }
 
 void Daemon::Run() {
-  Log(LogLevel::kInfo, std::string("forkserverd ") + kVersion +
-                           " serves " + claim_.path() + ", pid " +
+  Log(LogLevel::kInfo, std::string("forkserverd ") + kVersion + " serves " +
+                           claim_.path() + ", pid " +
                            std::to_string(::getpid()));
   loop_.Run();
   Log(LogLevel::kInfo, "forkserverd has stopped");
@@ -101,11 +100,10 @@ void Daemon::Run() {
 
 void Daemon::Settle() {
   for (;;) {
-    const std::vector<SupervisorEvent> events = supervisor_.TakeEvents();
-    dispatcher_->Deliver(events);
+    dispatcher_->Deliver(supervisor_.TakeEvents());
     dispatcher_->FlushAll();
-    // A connection that broke while it was written to stops its workers.
-    if (events.empty()) break;
+    // A connection that broke while it was written to ends its workers.
+    if (!supervisor_.has_events()) break;
   }
   ArmTimer();
   const bool idle = options_.idle_exit_ms > 0 && supervisor_.done() &&
@@ -127,9 +125,8 @@ void Daemon::ArmTimer() {
   if (!next_ns || (armed_ns_ && *armed_ns_ <= *next_ns)) return;
   armed_ns_ = next_ns;
   const std::int64_t wait_ns = *next_ns - MonotonicNanoseconds();
-  deadline_timer_->Start(
-      std::chrono::milliseconds(std::max<std::int64_t>(wait_ns, 0) / 1'000'000 +
-                                1));
+  deadline_timer_->Start(std::chrono::milliseconds(
+      std::max<std::int64_t>(wait_ns, 0) / 1'000'000 + 1));
 }
 
 void Daemon::OnStopSignal() {

@@ -2,11 +2,11 @@
 // told to stop and everything that it started has ended.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <memory>
 #include <optional>
 #include <string>
-
-#include <forkserver/result.h>
 
 #include "server/control/dispatcher.h"
 #include "server/control/listener.h"

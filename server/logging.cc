@@ -1,6 +1,7 @@
 #include "server/logging.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,14 +43,12 @@ const char* NameOf(LogLevel level) {
 }
 
 Result<void> OpenFile(LogState& state) {
-  state.file.Reset(::open(state.path.c_str(),
-                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-                              O_NOFOLLOW,
-                          0600));
+  state.file.Reset(
+      ::open(state.path.c_str(),
+             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!state.file) return SystemError("open(" + state.path + ")", errno);
   struct stat status = {};
-  state.size =
-      ::fstat(state.file.get(), &status) == 0 ? status.st_size : 0;
+  state.size = ::fstat(state.file.get(), &status) == 0 ? status.st_size : 0;
   return {};
 }
 
@@ -91,7 +90,10 @@ void Log(LogLevel level, const std::string& message) {
   for (const char byte : message) line += byte == '\n' ? ' ' : byte;
   line += '\n';
   const int fd = state.file ? state.file.get() : STDERR_FILENO;
-  // A log that cannot be written (full disk) is not worth dying for.
+  // A log that cannot be written (full disk) is not worth dying for, and one
+  // that nobody reads (a full pipe) is not worth waiting for.
+  pollfd writable = {fd, POLLOUT, 0};
+  if (::poll(&writable, 1, 0) != 1) return;
   if (::write(fd, line.data(), line.size()) < 0) return;
   if (!state.file) return;
   state.size += static_cast<off_t>(line.size());

@@ -4,9 +4,9 @@
 // Lines: 2026-11-21T21:02:30.123Z info  worker 4fz0wkqd-17 launched, pid 4711
 #pragma once
 
-#include <string>
-
 #include <forkserver/result.h>
+
+#include <string>
 
 namespace forkserver::server {
 

@@ -65,9 +65,11 @@ int Main(int argc, char** argv) {
   }
   RaiseOwnLimits();
 
+  HoldStopSignals();
   Result<SocketClaim> claim = ClaimSocket(*options, std::move(activation));
   if (!claim) {
     const bool served = claim.error().code == SocketClaim::kAlreadyServed;
+    ReleaseStopSignals();
     if (served) WaitUntilServed(options->socket_path);
     return Fail(claim.error(), served ? kExitAlreadyServed : kExitStartFailed);
   }
@@ -81,6 +83,7 @@ int Main(int argc, char** argv) {
   auto daemon =
       Daemon::Create(*options, std::move(*claim), std::move(log_path));
   if (!daemon) return Fail(daemon.error(), kExitStartFailed);
+  ReleaseStopSignals();
   if (waiting_parent) ReportReady(std::move(waiting_parent));
   (*daemon)->Run();
   return kExitOk;
@@ -89,6 +92,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace forkserver::server
 
-int main(int argc, char** argv) {
-  return forkserver::server::Main(argc, argv);
-}
+int main(int argc, char** argv) { return forkserver::server::Main(argc, argv); }

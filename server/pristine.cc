@@ -31,30 +31,39 @@ void OpenNullOn(int stream) {
   ::close(fd);
 }
 
+void MaskStopSignals(int how) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    sigaddset(&signals, signal);
+  }
+  ::sigprocmask(how, &signals, nullptr);
+}
+
 }  // namespace
 
 UniqueFd TakeActivationSocket() {
   const char* const pid = std::getenv("LISTEN_PID");
   const char* const count = std::getenv("LISTEN_FDS");
   UniqueFd socket;
-  if (pid != nullptr && count != nullptr &&
-      std::to_string(::getpid()) == pid && std::string(count) == "1") {
+  if (pid != nullptr && count != nullptr && std::to_string(::getpid()) == pid &&
+      std::string(count) == "1") {
     struct stat status = {};
-    if (::fstat(kFirstActivationFd, &status) == 0 &&
-        S_ISSOCK(status.st_mode)) {
+    if (::fstat(kFirstActivationFd, &status) == 0 && S_ISSOCK(status.st_mode)) {
       socket = UniqueFd(kFirstActivationFd);
       SetCloseOnExec(socket.get());
     }
   }
-  for (const char* const name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
+  for (const char* const name :
+       {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
     ::unsetenv(name);
   }
   return socket;
 }
 
 void BecomePristine(int keep) {
-  CloseDescriptorsFrom(3, keep >= 0 ? std::vector<int>{keep}
-                                    : std::vector<int>{});
+  CloseDescriptorsFrom(3,
+                       keep >= 0 ? std::vector<int>{keep} : std::vector<int>{});
   for (int stream = 0; stream <= 2; ++stream) {
     if (::fcntl(stream, F_GETFD) < 0) OpenNullOn(stream);
   }
@@ -77,6 +86,10 @@ void RaiseOwnLimits() {
   }
   BecomeSubreaper();
 }
+
+void HoldStopSignals() { MaskStopSignals(SIG_BLOCK); }
+
+void ReleaseStopSignals() { MaskStopSignals(SIG_UNBLOCK); }
 
 Result<UniqueFd> GoToBackground() {
   Result<Pipe> pipe = MakePipe();

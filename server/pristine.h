@@ -20,6 +20,11 @@ void BecomePristine(int keep);
 // and orphaned descendants as children. Call in the process that will serve.
 void RaiseOwnLimits();
 
+// SIGTERM, SIGINT and SIGHUP wait until there are handlers for them: a daemon
+// whose socket can be seen must stop in order.
+void HoldStopSignals();
+void ReleaseStopSignals();
+
 // Splits into a parent, which waits, and a child with a session of its own,
 // in which the call returns a descriptor for ReportReady. The parent exits: 0
 // when the child reported, else with the child's exit code.

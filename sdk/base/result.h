@@ -8,13 +8,13 @@
 // Reading the value of a failed Result, or the error of a good one, aborts.
 #pragma once
 
+#include <forkserver/error.h>
+
 #include <cstdlib>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
-
-#include <forkserver/error.h>
 
 namespace forkserver {
 

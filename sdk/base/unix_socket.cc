@@ -15,7 +15,7 @@ namespace {
 #ifdef MSG_NOSIGNAL
 constexpr int kSendFlags = MSG_NOSIGNAL;
 #else
-constexpr int kSendFlags = 0;  // macOS: SO_NOSIGPIPE is set on the socket
+constexpr int kSendFlags = 0;     // macOS: SO_NOSIGPIPE is set on the socket
 #endif
 #ifdef MSG_CMSG_CLOEXEC
 constexpr int kReceiveFlags = MSG_CMSG_CLOEXEC;
@@ -90,9 +90,8 @@ Result<UniqueFd> ListenUnixSocket(const std::string& path, int backlog) {
   // The mode of the socket file follows the umask at bind(2): no moment at
   // which it is wider than 0600.
   const mode_t old_umask = ::umask(0177);
-  const int bound =
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-             sizeof(address));
+  const int bound = ::bind(
+      fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   const int bind_errno = errno;
   ::umask(old_umask);
   if (bound < 0) return SystemError("bind(" + path + ")", bind_errno);
@@ -138,8 +137,8 @@ void SetNonBlocking(int fd) {
 
 void SetCloseOnExec(int fd) { ::fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
-long SendWithFds(int socket, const void* data, std::size_t size,
-                 const int* fds, std::size_t fd_count) {
+long SendWithFds(int socket, const void* data, std::size_t size, const int* fds,
+                 std::size_t fd_count) {
   if (fd_count > kMaxFdsPerMessage) return -EINVAL;
   iovec part = {const_cast<void*>(data), size};
   msghdr message = {};
@@ -148,9 +147,8 @@ long SendWithFds(int socket, const void* data, std::size_t size,
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFdsPerMessage)];
   if (fd_count > 0) {
     message.msg_control = control;
-    message.msg_controllen =
-        static_cast<decltype(message.msg_controllen)>(
-            CMSG_SPACE(sizeof(int) * fd_count));
+    message.msg_controllen = static_cast<decltype(message.msg_controllen)>(
+        CMSG_SPACE(sizeof(int) * fd_count));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;

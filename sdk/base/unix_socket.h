@@ -4,11 +4,11 @@
 // EINTR is retried. Every descriptor made or received is close-on-exec.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstddef>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 
@@ -50,7 +50,7 @@ long SendWithFds(int socket, const void* data, std::size_t size, const int* fds,
                  std::size_t fd_count);
 
 struct Received {
-  long size = 0;         // bytes, 0 at end of file, or -errno
+  long size = 0;          // bytes, 0 at end of file, or -errno
   bool fds_lost = false;  // the kernel dropped descriptors (MSG_CTRUNC)
 };
 

@@ -33,6 +33,9 @@
 // "use_after_fork". The parent is not affected. Connect again in the child.
 #pragma once
 
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -42,9 +45,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <forkserver/result.h>
-#include <forkserver/types.h>
 
 namespace forkserver {
 
@@ -98,9 +98,9 @@ struct SpawnOptions : WorkerOptions {
 };
 
 struct ForkOptions : WorkerOptions {
-  std::string zygote;  // its name
-  std::string entry;   // one that the zygote offers
-  std::string args;    // bytes for the entry
+  std::string zygote;             // its name
+  std::string entry;              // one that the zygote offers
+  std::string args;               // bytes for the entry
   std::vector<std::string> argv;  // for WorkerContext::argv
 };
 
@@ -110,7 +110,7 @@ struct ZygoteOptions : ProcessOptions {
   std::string parent;                // fork it from this zygote
   std::vector<std::string> preload;  // preload steps, in order
   std::vector<std::string> freeze;   // further frozen variables, "FOO_*"
-  bool keep = false;     // outlives this client
+  bool keep = false;                 // outlives this client
   bool replace = false;  // retire one of the same name and another identity
   ZygoteOptions() { null_streams = true; }
 };

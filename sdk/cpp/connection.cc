@@ -39,7 +39,7 @@ Result<void> CheckServer(int socket, const std::string& socket_path) {
 Connection::Connection(UniqueFd socket, std::string socket_path)
     : socket_(std::move(socket)),
       socket_path_(std::move(socket_path)),
-      reader_(protocol::kMaxFrameBytes) {}
+      reader_(protocol::kMaxReplyBytes) {}
 
 Result<std::unique_ptr<Connection>> Connection::Open(
     UniqueFd socket, const std::string& socket_path,

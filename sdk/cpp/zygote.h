@@ -24,14 +24,14 @@
 // Public header: standard library only, C++17 or later.
 #pragma once
 
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
-#include <forkserver/types.h>
 
 namespace forkserver {
 

@@ -29,7 +29,11 @@ std::string EncodeExited(const std::string& worker, const ChildEnd& end) {
 
 void SendSignalTo(pid_t pid, int signal, bool group) {
   // A child that was forked just now may not lead its group yet.
-  if (group && (::kill(-pid, signal) == 0 || errno != ESRCH)) return;
+  if (group && (::kill(-pid, signal) == 0 || errno != ESRCH)) {
+    // It may have left its group; nothing survives a kill by that.
+    if (signal == SIGKILL) ::kill(pid, SIGKILL);
+    return;
+  }
   ::kill(pid, signal);
 }
 

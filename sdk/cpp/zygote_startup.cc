@@ -1,5 +1,6 @@
 #include "sdk/cpp/zygote_startup.h"
 
+#include <forkserver/version.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,7 +17,7 @@
 namespace forkserver {
 namespace {
 
-constexpr char kSdkName[] = "c++ 0.1.0";
+const std::string kSdkName = std::string("c++ ") + kVersion;
 
 Error Failed(std::string message) {
   return MakeError(error_code::kZygoteFailed, std::move(message));

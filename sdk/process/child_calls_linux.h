@@ -92,8 +92,7 @@ inline int SetNiceness(int nice) {
   return static_cast<int>(Call(SYS_setpriority, PRIO_PROCESS, 0, nice));
 }
 inline int SetLimit(int resource, const struct rlimit* value) {
-  return static_cast<int>(
-      Call(SYS_prlimit64, 0, resource, Address(value), 0));
+  return static_cast<int>(Call(SYS_prlimit64, 0, resource, Address(value), 0));
 }
 inline int ChangeDirectory(const char* path) {
   return static_cast<int>(Call(SYS_chdir, Address(path)));
@@ -125,8 +124,8 @@ inline int DefaultSignal(int signal) {
 }
 inline int UnblockAllSignals() {
   const std::uint64_t none = 0;
-  return static_cast<int>(Call(SYS_rt_sigprocmask, SIG_SETMASK,
-                               Address(&none), 0, sizeof(none)));
+  return static_cast<int>(
+      Call(SYS_rt_sigprocmask, SIG_SETMASK, Address(&none), 0, sizeof(none)));
 }
 
 // Every descriptor of /proc/self/fd between `first` and `last`.
@@ -138,9 +137,9 @@ inline int CloseRangeByListing(unsigned first, unsigned last) {
     unsigned char type;
     char name[1];
   };
-  const int folder = static_cast<int>(
-      Call(SYS_openat, AT_FDCWD, Address("/proc/self/fd"),
-           O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+  const int folder =
+      static_cast<int>(Call(SYS_openat, AT_FDCWD, Address("/proc/self/fd"),
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
   if (folder < 0) {
     // No /proc: every number up to the limit. Slow, but always right.
     struct rlimit limit = {};

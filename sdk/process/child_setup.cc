@@ -39,11 +39,10 @@ Result<void> PlanDescriptors(const Setup& setup,
   plan.fds.reserve(setup.fds.size() + 3);
   for (const protocol::FdPlacement& placement : setup.fds) {
     if (placement.child_fd < 0 || placement.child_fd > kMaxChildFd) {
-      return MakeError(error_code::kBadDescriptor,
-                       "child descriptor " +
-                           std::to_string(placement.child_fd) +
-                           " is out of range 0.." +
-                           std::to_string(kMaxChildFd));
+      return MakeError(
+          error_code::kBadDescriptor,
+          "child descriptor " + std::to_string(placement.child_fd) +
+              " is out of range 0.." + std::to_string(kMaxChildFd));
     }
     Result<int> source = borrow(placement.index);
     if (!source) return source.error();
@@ -60,8 +59,9 @@ Result<void> PlanDescriptors(const Setup& setup,
                      "descriptor " + std::to_string(unnamed - named.begin()) +
                          " was sent and is not announced in 'setup.fds'");
   }
-  std::sort(plan.fds.begin(), plan.fds.end(),
-            [](const FdMove& a, const FdMove& b) { return a.target < b.target; });
+  std::sort(
+      plan.fds.begin(), plan.fds.end(),
+      [](const FdMove& a, const FdMove& b) { return a.target < b.target; });
   for (std::size_t i = 1; i < plan.fds.size(); ++i) {
     if (plan.fds[i].target == plan.fds[i - 1].target) {
       return MakeError(error_code::kBadDescriptor,
@@ -182,11 +182,13 @@ Error DescribeFailure(const SetupFailure& failure, const Setup& setup) {
       } else if (failure.error_number == EACCES) {
         error.hint = "it is not an executable file";
       } else if (failure.error_number == ENOEXEC) {
-        error.hint = "it is neither a program for this machine nor a script "
-                     "with a #! line";
+        error.hint =
+            "it is neither a program for this machine nor a script "
+            "with a #! line";
       } else if (failure.error_number == E2BIG) {
-        error.hint = "arguments and environment together are too large for "
-                     "this system";
+        error.hint =
+            "arguments and environment together are too large for "
+            "this system";
       }
       break;
     default:
@@ -276,9 +278,8 @@ SetupFailure CloseOthers(const ChildPlan& plan) {
   const auto close_up_to = [&](int kept) {
     const auto number = static_cast<unsigned>(kept);
     const int outcome =
-        number > next
-            ? sys::CloseRange(next, number - 1, plan.use_close_range)
-            : 0;
+        number > next ? sys::CloseRange(next, number - 1, plan.use_close_range)
+                      : 0;
     next = number + 1;
     return outcome;
   };

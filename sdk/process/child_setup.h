@@ -9,6 +9,7 @@
 // in a child that shares its memory with the parent (CLONE_VM).
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -18,8 +19,6 @@
 #include <string_view>
 #include <vector>
 
-#include <forkserver/result.h>
-
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/messages.h"
 
@@ -28,16 +27,16 @@ namespace forkserver {
 // A step of a launch, as named in errors.
 enum class SetupStep : std::int32_t {
   kNone,
-  kParentDeath,   // "prctl"
-  kGroup,         // "setpgid"
-  kDescriptors,   // "dup2"
-  kClose,         // "close_range"
-  kUmask,         // "umask"
-  kNice,          // "setpriority"
-  kLimits,        // "setrlimit"
-  kChdir,         // "chdir"
-  kSignals,       // "sigaction"
-  kExec,          // "execve"
+  kParentDeath,  // "prctl"
+  kGroup,        // "setpgid"
+  kDescriptors,  // "dup2"
+  kClose,        // "close_range"
+  kUmask,        // "umask"
+  kNice,         // "setpriority"
+  kLimits,       // "setrlimit"
+  kChdir,        // "chdir"
+  kSignals,      // "sigaction"
+  kExec,         // "execve"
 };
 std::string_view NameOf(SetupStep step);
 

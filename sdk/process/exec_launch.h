@@ -7,14 +7,13 @@
 // fork. The caller must not be in a signal handler.
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
 #include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/child_setup.h"

@@ -2,11 +2,10 @@
 // launch_child_darwin.cc; used by exec_launch.cc only.
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
 #include <cstddef>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 

@@ -8,9 +8,23 @@
 #include "sdk/process/launch_child.h"
 #include "sdk/process/platform.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FORKSERVER_CLANG_ASAN 1
+#endif
+#endif
+
 namespace forkserver {
 
-bool SharedMemoryChildSupported() { return child_calls::kSafeInSharedMemory; }
+bool SharedMemoryChildSupported() {
+#ifdef FORKSERVER_CLANG_ASAN
+  // Its locals would be on the fake stack of the parent's thread. With GCC
+  // that is switched off where the child is compiled (see BUILD).
+  return false;
+#else
+  return child_calls::kSafeInSharedMemory;
+#endif
+}
 
 Result<LaunchedChild> MakeSharedMemoryChild(int (*child_main)(void*),
                                             void* argument,

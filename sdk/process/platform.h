@@ -3,15 +3,14 @@
 // are platform_linux.cc and platform_darwin.cc.
 #pragma once
 
+#include <forkserver/result.h>
+#include <forkserver/types.h>
 #include <sys/types.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
-#include <forkserver/types.h>
 
 #include "sdk/base/unique_fd.h"
 
@@ -82,6 +81,12 @@ Result<Peer> ReadPeer(int socket);
 // (pidfd), or an invalid one where the system has none. `socket` >= 0: the
 // process that connected it, free of races where the kernel can (6.5).
 UniqueFd OpenProcess(pid_t pid, int socket = -1);
+
+// To a process by its OpenProcess descriptor; never to another one.
+void SignalProcess(int process_fd, int signal);
+
+// True if the process is a zombie or gone.
+bool ProcessHasEnded(pid_t pid);
 
 // The limits of a process, by name; nullopt where they cannot be read. Those
 // that `known` has with the same values are left out.

@@ -1,5 +1,6 @@
 #include <libproc.h>
 #include <mach-o/dyld.h>
+#include <sys/proc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/ucred.h>
@@ -36,16 +37,14 @@ std::vector<ThreadInfo> ListThreads() {
 }
 
 int CountOpenFds() {
-  const int size =
-      ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, nullptr, 0);
+  const int size = ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, nullptr, 0);
   if (size <= 0) return -1;
   std::vector<struct proc_fdinfo> listed(static_cast<std::size_t>(size) /
                                          sizeof(struct proc_fdinfo));
   const int filled =
       ::proc_pidinfo(::getpid(), PROC_PIDLISTFDS, 0, listed.data(), size);
-  return filled <= 0
-             ? -1
-             : filled / static_cast<int>(sizeof(struct proc_fdinfo));
+  return filled <= 0 ? -1
+                     : filled / static_cast<int>(sizeof(struct proc_fdinfo));
 }
 
 void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
@@ -103,6 +102,15 @@ Result<Peer> ReadPeer(int socket) {
 }
 
 UniqueFd OpenProcess(pid_t, int) { return UniqueFd(); }
+
+void SignalProcess(int, int) {}  // OpenProcess gives no descriptor here
+
+bool ProcessHasEnded(pid_t pid) {
+  struct proc_bsdinfo info = {};
+  const int size =
+      ::proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, sizeof(info));
+  return size != static_cast<int>(sizeof(info)) || info.pbi_status == SZOMB;
+}
 
 std::string DescribeConfinement(pid_t) {
   // Sandboxes of macOS cannot be asked about from outside without SPI.

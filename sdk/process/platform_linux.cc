@@ -46,6 +46,14 @@ long StatusField(const std::string& status, const char* name) {
   return std::strtol(status.c_str() + at + std::strlen(name) + 2, nullptr, 10);
 }
 
+// The bits after "Name:", or none.
+std::uint64_t StatusMask(const std::string& status, const char* name) {
+  const std::size_t at = status.find(std::string("\n") + name + ":");
+  if (at == std::string::npos) return 0;
+  return std::strtoull(status.c_str() + at + std::strlen(name) + 2, nullptr,
+                       16);
+}
+
 std::vector<int> ListNumbers(const char* folder) {
   std::vector<int> numbers;
   DIR* const directory = ::opendir(folder);
@@ -172,6 +180,19 @@ UniqueFd OpenProcess(pid_t pid, int socket) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
+void SignalProcess(int process_fd, int signal) {
+  ::syscall(SYS_pidfd_send_signal, process_fd, signal, nullptr, 0);
+}
+
+bool ProcessHasEnded(pid_t pid) {
+  const std::string stat =
+      ReadSmallFile("/proc/" + std::to_string(pid) + "/stat");
+  // "pid (name) state ..."; the name may hold anything.
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= stat.size()) return true;
+  return stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+}
+
 std::string DescribeConfinement(pid_t pid) {
   const std::string process = std::to_string(pid);
   const std::string theirs = ReadSmallFile("/proc/" + process + "/status");
@@ -186,6 +207,12 @@ std::string DescribeConfinement(pid_t pid) {
   if (StatusField(theirs, "Seccomp_filters") >
       StatusField(ours, "Seccomp_filters")) {
     return "it runs under more seccomp filters than the daemon";
+  }
+  for (const char* set : {"CapPrm", "CapBnd"}) {
+    if ((StatusMask(ours, set) & ~StatusMask(theirs, set)) != 0) {
+      return std::string("its capabilities (") + set +
+             ") are fewer than the daemon's";
+    }
   }
   for (const char* kind : {"user", "mnt", "pid"}) {
     const std::string other = NamespaceOf(process, kind);

@@ -8,12 +8,11 @@
 // the parent's set).
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
 #include <cstdint>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 

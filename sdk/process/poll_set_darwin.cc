@@ -31,8 +31,8 @@ Result<PollSet> PollSet::Create() {
 }
 
 Result<void> PollSet::Add(int fd, std::uint64_t token) {
-  if (Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_READ, EV_ADD,
-             0, token) != 0) {
+  if (Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_READ, EV_ADD, 0,
+             token) != 0) {
     return SystemError("kevent(EVFILT_READ)", errno);
   }
   return {};
@@ -46,8 +46,8 @@ void PollSet::WatchWritable(int fd, std::uint64_t token, bool on) {
 void PollSet::Remove(int fd) {
   Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_READ, EV_DELETE, 0,
          0);
-  Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_WRITE, EV_DELETE,
-         0, 0);
+  Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_WRITE, EV_DELETE, 0,
+         0);
 }
 
 Result<void> PollSet::AddProcess(pid_t pid, int, std::uint64_t token) {

@@ -8,12 +8,12 @@
 // request and the type "reply", "error", "exit" or "event".
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <forkserver/result.h>
 
 #include "sdk/protocol/messages.h"
 

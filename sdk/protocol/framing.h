@@ -2,6 +2,8 @@
 // riding on the first byte. Passive; no I/O of its own but one receive.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,8 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 

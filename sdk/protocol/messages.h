@@ -8,14 +8,14 @@
 // Protocol 1: the first.
 #pragma once
 
+#include <forkserver/error.h>
+#include <forkserver/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <forkserver/error.h>
-#include <forkserver/types.h>
 
 namespace forkserver::protocol {
 
@@ -25,6 +25,8 @@ inline constexpr std::int64_t kMaxProtocol = 1;
 // A whole frame's payload. Linux refuses more than 2 MiB of argv and
 // environment at the usual stack limit; twice that leaves room for arguments.
 inline constexpr std::size_t kMaxFrameBytes = 4u << 20;
+// What a client should be ready to read: a list of all workers is long.
+inline constexpr std::size_t kMaxReplyBytes = 64u << 20;
 inline constexpr std::size_t kMaxFds = 253;  // SCM_MAX_FD
 inline constexpr std::size_t kMaxNesting = 32;
 inline constexpr std::size_t kMaxArray = 65536;  // elements
@@ -91,13 +93,13 @@ struct Setup {
   std::vector<std::string> env;   // "NAME=value", complete: it replaces
   std::string cwd;                // absolute
   std::int64_t umask = 022;
-  ResourceLimits limits;              // on top of the client's own
-  std::optional<std::int64_t> nice;   // absolute; absent: as the daemon
+  ResourceLimits limits;             // on top of the client's own
+  std::optional<std::int64_t> nice;  // absolute; absent: as the daemon
   GroupKind group = GroupKind::kProcessGroup;
   std::vector<FdPlacement> fds;  // 0, 1, 2 not named: /dev/null
   // Forked workers only.
   std::string entry;
-  Bytes args;                        // handed to the entry as they are
+  Bytes args;                          // handed to the entry as they are
   std::optional<std::int64_t> result;  // index of the descriptor for the result
 
   template <typename Self, typename Visitor>
@@ -119,7 +121,7 @@ struct Setup {
 // How the daemon is to look after the worker.
 struct Policy {
   std::string name;
-  std::int64_t timeout_ms = 0;  // wall clock; 0: none
+  std::int64_t timeout_ms = 0;   // wall clock; 0: none
   std::int64_t grace_ms = 5000;  // between TERM and KILL
   bool detach = false;           // outlives its client
   bool watch = false;  // an `exit` message follows the reply, with its id
@@ -507,13 +509,15 @@ WireError ToWire(const Error& error);
 
 // Every message body above, for the codec's instantiations and the schema.
 // X(type) is expanded once for each.
-#define FORKSERVER_PROTOCOL_BODIES(X)                                        \
-  X(Hello)                                                                   \
-  X(HelloReply) X(Setup) X(Spawn) X(Fork) X(WorkerReply) X(ZygoteStart)      \
-  X(ZygoteReply) X(ZygoteStop) X(Wait) X(Signal) X(Stop) X(ExitReply)        \
-  X(Done) X(List) X(Status) X(Subscribe) X(Shutdown) X(ZygoteHello)          \
-  X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure) X(ForkWorker)     \
-  X(ForkZygote) X(SignalWorker) X(Retire) X(Started) X(Failed) X(Exited)     \
-  X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)
+#define FORKSERVER_PROTOCOL_BODIES(X)                                          \
+  X(Hello)                                                                     \
+  X(HelloReply)                                                                \
+  X(Setup) X(Spawn) X(Fork) X(WorkerReply) X(ZygoteStart) X(ZygoteReply)       \
+      X(ZygoteStop) X(Wait) X(Signal) X(Stop) X(ExitReply) X(Done) X(List)     \
+          X(Status) X(Subscribe) X(Shutdown) X(ZygoteHello) X(ZygoteReady)     \
+              X(WireError) X(ZygoteFailed) X(Configure) X(ForkWorker)          \
+                  X(ForkZygote) X(SignalWorker) X(Retire) X(Started) X(Failed) \
+                      X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus)      \
+                          X(Event)
 
 }  // namespace forkserver::protocol

@@ -82,8 +82,8 @@ struct Journey {
 
 // How one worker ended. There is exactly one per worker.
 struct ExitRecord {
-  std::string id;      // never repeats, not across restarts either
-  std::string name;    // as asked for, may be empty
+  std::string id;    // never repeats, not across restarts either
+  std::string name;  // as asked for, may be empty
   std::int64_t pid = 0;
   WorkerKind kind = WorkerKind::kExec;
   std::string zygote;  // the name of its zygote, empty for an exec worker
@@ -165,9 +165,9 @@ struct ZygoteInfo {
   std::string id;  // as unique as a worker's
   std::int64_t pid = 0;
   ZygoteState state = ZygoteState::kStarting;
-  std::string parent;    // the zygote it was forked from, or empty
-  std::string identity;  // digest of what it was made of, 16 hex digits
-  bool keep = false;     // outlives the connection that made it
+  std::string parent;        // the zygote it was forked from, or empty
+  std::string identity;      // digest of what it was made of, 16 hex digits
+  bool keep = false;         // outlives the connection that made it
   std::int64_t workers = 0;  // live ones
   std::int64_t forks = 0;    // since it became ready
   std::vector<std::string> argv;

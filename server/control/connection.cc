@@ -13,16 +13,15 @@ using protocol::Message;
 Error BadDescriptors(std::uint64_t announced, std::size_t sent) {
   return MakeError(
       error_code::kBadDescriptor,
-      "the frame announces " + std::to_string(announced) +
-          " descriptors and " + std::to_string(sent) + " came with it",
+      "the frame announces " + std::to_string(announced) + " descriptors and " +
+          std::to_string(sent) + " came with it",
       "'fds' is the number of descriptors that ride with the frame's first "
       "byte");
 }
 
 }  // namespace
 
-Connection::Connection(OwnerId id, pid_t pid, UniqueFd socket,
-                       UniqueFd process)
+Connection::Connection(OwnerId id, pid_t pid, UniqueFd socket, UniqueFd process)
     : id_(id),
       pid_(pid),
       socket_(std::move(socket)),

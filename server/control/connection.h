@@ -2,6 +2,7 @@
 // what the frames mean is the dispatcher's business.
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -10,8 +11,6 @@
 #include <set>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/codec.h"
@@ -62,8 +61,7 @@ class Connection {
 
  private:
   // The descriptors of the frame at hand.
-  Result<void> CheckDescriptors(std::uint64_t announced,
-                                std::size_t available);
+  Result<void> CheckDescriptors(std::uint64_t announced, std::size_t available);
 
   OwnerId id_;
   pid_t pid_;

@@ -14,6 +14,8 @@ namespace {
 
 using protocol::frame_type::kEvent;
 
+constexpr std::size_t kMaxSubscriptions = 16;
+
 }  // namespace
 
 Result<std::unique_ptr<Dispatcher>> Dispatcher::Create(Loop& loop,
@@ -44,16 +46,26 @@ void Dispatcher::AddConnection(std::unique_ptr<Connection> connection) {
   const OwnerId id = added.id();
   connections_[id] = std::move(connection);
   // A client is gone when its connection ends or the process that connected
-  // dies: a forked child of it may hold the descriptor open.
-  static_cast<void>(clients_.AddProcess(added.pid(), added.process_fd(), id));
-  added.watcher.emplace(
-      loop_, added.socket(), [this, id](bool readable, bool writable) {
-        Connection* const one = Find(id);
-        if (one == nullptr) return;
-        if (writable) MarkDirty(*one);
-        if (readable) OnReadable(*one);
-        options_.after_batch();
-      });
+  // dies: a forked child of it may hold the descriptor open. (No descriptor:
+  // an old kernel, where the end of the connection has to do.)
+  const bool watched =
+      clients_.AddProcess(added.pid(), added.process_fd(), id).has_value() ||
+      added.process_fd() < 0;
+  added.watcher.emplace(loop_, added.socket(),
+                        [this, id](bool readable, bool writable) {
+                          Connection* const one = Find(id);
+                          if (one == nullptr) return;
+                          if (writable) MarkDirty(*one);
+                          if (readable) OnReadable(*one);
+                          options_.after_batch();
+                        });
+  if (watched && added.watcher->valid()) return;
+  added.closing = true;
+  added.Reply(protocol::EncodeError(
+      0, MakeError(error_code::kDescriptorLimit,
+                   "the system does not let forkserverd watch another client",
+                   "raise fs.epoll.max_user_watches, or end some clients")));
+  MarkDirty(added);
 }
 
 Connection* Dispatcher::Find(OwnerId id) {
@@ -63,7 +75,10 @@ Connection* Dispatcher::Find(OwnerId id) {
 
 void Dispatcher::OnReadable(Connection& connection) {
   const bool alive = connection.Receive();
-  while (auto frame = connection.NextFrame()) {
+  // Nobody reads what a stalled client is answered: FlushAll closes it.
+  while (!connection.outbox().stalled()) {
+    auto frame = connection.NextFrame();
+    if (!frame) break;
     Dispatch(connection, std::move(*frame));
   }
   if (connection.closing || !connection.outbox().empty()) {
@@ -78,6 +93,11 @@ void Dispatcher::OnClientEnded() {
   std::vector<PollSet::Event> events;
   static_cast<void>(clients_.Wait(0, events));
   for (const PollSet::Event& event : events) {
+    // What it asked for before it ended counts, as it does for one whose
+    // connection is found closed first.
+    if (Connection* const connection = Find(event.token)) {
+      OnReadable(*connection);
+    }
     CloseConnection(event.token, "its process ended");
   }
   options_.after_batch();
@@ -97,9 +117,8 @@ void Dispatcher::CloseConnection(OwnerId id, const char* why) {
     for (auto* const waiters : {&exit_waiters_, &zygote_waiters_}) {
       const auto waiting = waiters->find(key);
       if (waiting == waiters->end()) continue;
-      std::erase_if(waiting->second, [id](const Waiter& waiter) {
-        return waiter.owner == id;
-      });
+      std::erase_if(waiting->second,
+                    [id](const Waiter& waiter) { return waiter.owner == id; });
       if (waiting->second.empty()) waiters->erase(waiting);
     }
   }
@@ -128,8 +147,8 @@ void Dispatcher::FlushAll() {
       event.time_ns = MonotonicNanoseconds();
       event.snapshot = supervisor_.TakeSnapshot();
       for (const std::uint64_t subscription : connection->subscriptions) {
-        outbox.AddReply(protocol::EncodeFrame({kEvent, subscription, 0},
-                                              event));
+        outbox.AddReply(
+            protocol::EncodeFrame({kEvent, subscription, 0}, event));
       }
       status = outbox.Flush(connection->socket());
     }
@@ -187,9 +206,9 @@ void Dispatcher::Dispatch(Connection& connection, Connection::Frame frame) {
     }
     std::string known;
     for (const Entry& entry : kTable) known += std::string(" ") + entry.type;
-    return MakeError(error_code::kUnknownRequest,
-                     "there is no request '" + envelope.type +
-                         "', known are:" + known);
+    return MakeError(
+        error_code::kUnknownRequest,
+        "there is no request '" + envelope.type + "', known are:" + known);
   };
   if (auto handled = handle(); !handled) {
     connection.Reply(protocol::EncodeError(envelope.id, handled.error()));
@@ -263,8 +282,8 @@ Result<void> Dispatcher::HandleFork(Connection& connection,
   auto request = frame.message->Decode<protocol::Fork>();
   if (!request) return request.error();
   const protocol::Policy policy = request->policy;
-  auto key = supervisor_.Fork(requester, std::move(*request),
-                              std::move(frame.fds));
+  auto key =
+      supervisor_.Fork(requester, std::move(*request), std::move(frame.fds));
   if (!key) return key.error();
   AwaitLaunch(connection, *key, frame.message->envelope().id, policy);
   return {};
@@ -281,8 +300,7 @@ Result<void> Dispatcher::HandleZygoteStart(Connection& connection,
   const std::uint64_t id = frame.message->envelope().id;
   const Zygote* const zygote = supervisor_.FindZygote(*key);
   if (zygote != nullptr && zygote->state == ZygoteState::kReady) {
-    Reply(connection, id,
-          protocol::ZygoteReply{supervisor_.InfoOf(*zygote)});
+    Reply(connection, id, protocol::ZygoteReply{supervisor_.InfoOf(*zygote)});
     return {};
   }
   zygote_waiters_[*key].push_back({connection.id(), id, false, false});
@@ -338,8 +356,8 @@ Result<void> Dispatcher::HandleSignal(Connection& connection,
                                       Connection::Frame& frame) {
   auto request = frame.message->Decode<protocol::Signal>();
   if (!request) return request.error();
-  if (auto sent = supervisor_.Signal(request->worker, request->signal,
-                                     request->group);
+  if (auto sent =
+          supervisor_.Signal(request->worker, request->signal, request->group);
       !sent) {
     return sent.error();
   }
@@ -388,6 +406,11 @@ Result<void> Dispatcher::HandleStatus(Connection& connection,
 Result<void> Dispatcher::HandleSubscribe(Connection& connection,
                                          Connection::Frame& frame) {
   const std::uint64_t id = frame.message->envelope().id;
+  if (connection.subscriptions.size() >= kMaxSubscriptions) {
+    return MakeError(error_code::kLimitReached,
+                     "a connection can have " +
+                         std::to_string(kMaxSubscriptions) + " subscriptions");
+  }
   if (connection.subscriptions.empty()) ++subscribers_;
   connection.subscriptions.insert(id);
   Reply(connection, id, supervisor_.TakeSnapshot());
@@ -396,8 +419,8 @@ Result<void> Dispatcher::HandleSubscribe(Connection& connection,
 
 Result<void> Dispatcher::HandleShutdown(Connection& connection,
                                         Connection::Frame& frame) {
-  Log(LogLevel::kInfo, "client " + std::to_string(connection.id()) +
-                           " (pid " + std::to_string(connection.pid()) +
+  Log(LogLevel::kInfo, "client " + std::to_string(connection.id()) + " (pid " +
+                           std::to_string(connection.pid()) +
                            ") asks for a shutdown");
   Reply(connection, frame.message->envelope().id, protocol::Done{});
   options_.on_shutdown();
@@ -473,8 +496,8 @@ void Dispatcher::On(const WorkerLaunchFailed& event) {
 void Dispatcher::On(const WorkerEnded& event) {
   const ExitRecord& record = *event.worker.exit;
   if (LogEnabled(LogLevel::kDebug)) {
-    Log(LogLevel::kDebug, "worker " + record.id + " ended: " +
-                              std::string(NameOf(record.reason)));
+    Log(LogLevel::kDebug, "worker " + record.id +
+                              " ended: " + std::string(NameOf(record.reason)));
   }
   const auto waiting = exit_waiters_.find(event.key);
   if (waiting != exit_waiters_.end()) {
@@ -510,8 +533,7 @@ void Dispatcher::On(const ZygoteChanged& event) {
         Connection* const connection = Find(waiter.owner);
         if (connection == nullptr) continue;
         connection->waits_on.erase(event.key);
-        Reply(*connection, waiter.request,
-              protocol::ZygoteReply{event.zygote});
+        Reply(*connection, waiter.request, protocol::ZygoteReply{event.zygote});
       }
       zygote_waiters_.erase(waiting);
     }

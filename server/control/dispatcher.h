@@ -3,6 +3,8 @@
 // here and become replies and events of the wire.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,8 +12,6 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/process/poll_set.h"
 #include "server/control/connection.h"
@@ -55,8 +55,7 @@ class Dispatcher {
     bool exit_frame = false;  // an `exit` message, not a reply
     bool quiet = false;       // answered only if the launch fails
   };
-  using Handler = Result<void> (Dispatcher::*)(Connection&,
-                                               Connection::Frame&);
+  using Handler = Result<void> (Dispatcher::*)(Connection&, Connection::Frame&);
   struct Entry {
     const char* type;
     Handler handler;
@@ -88,8 +87,7 @@ class Dispatcher {
   Result<void> HandleStatus(Connection& connection, Connection::Frame& frame);
   Result<void> HandleSubscribe(Connection& connection,
                                Connection::Frame& frame);
-  Result<void> HandleShutdown(Connection& connection,
-                              Connection::Frame& frame);
+  Result<void> HandleShutdown(Connection& connection, Connection::Frame& frame);
 
   template <typename Body>
   void Reply(Connection& connection, std::uint64_t id, const Body& body);

@@ -39,6 +39,12 @@ UniqueFd AcceptOne(int listening_fd) {
 #endif
 }
 
+Error NoDescriptorLeft() {
+  return MakeError(error_code::kDescriptorLimit,
+                   "forkserverd has no descriptor left for another client",
+                   "end some clients, or raise the hard limit of open files");
+}
+
 // A socket that was just accepted has room for one small frame.
 void Refuse(int socket, const Error& error) {
   const std::string frame = protocol::EncodeError(0, error);
@@ -63,12 +69,7 @@ void Listener::Accept() {
       reserve_.Reset();
       socket = AcceptOne(listening_fd_);
       if (socket) {
-        Refuse(socket.get(),
-               MakeError(error_code::kDescriptorLimit,
-                         "forkserverd has no descriptor left for another "
-                         "client",
-                         "end some clients, or raise the hard limit of open "
-                         "files"));
+        Refuse(socket.get(), NoDescriptorLeft());
         socket.Reset();
       }
       reserve_ = OpenReserve();
@@ -103,8 +104,14 @@ Result<void> Listener::Admit(int socket, pid_t& pid, UniqueFd& process) const {
                      "start one of your own; root is no exception");
   }
   process = OpenProcess(peer->pid, socket);
+  // What is looked at below is read from files.
+  if (!OpenReserve()) return NoDescriptorLeft();
   if (allow_confined_) return {};
-  const std::string confinement = DescribeConfinement(peer->pid);
+  std::string confinement = DescribeConfinement(peer->pid);
+  // Had it ended meanwhile, its number could have been somebody else's.
+  if (confinement.empty() && ProcessHasEnded(peer->pid)) {
+    confinement = "its process has ended";
+  }
   if (confinement.empty()) return {};
   return MakeError(error_code::kPeerConfined,
                    "the client is more confined than forkserverd (" +

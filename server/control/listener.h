@@ -2,10 +2,10 @@
 // daemon's, and the peer must not be more confined than the daemon.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <functional>
 #include <memory>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "server/control/connection.h"

@@ -37,9 +37,8 @@ Result<SocketClaim> SocketClaim::Take(const std::string& path) {
   claim.path_ = path;
   // Never removed: two daemons must lock the same file.
   const std::string lock_path = path + ".lock";
-  claim.lock_ = UniqueFd(::open(lock_path.c_str(),
-                                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                                0600));
+  claim.lock_ = UniqueFd(::open(
+      lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!claim.lock_) return SystemError("open(" + lock_path + ")", errno);
   if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return AlreadyServed(path);

@@ -6,9 +6,9 @@
 // system takes.
 #pragma once
 
-#include <string>
-
 #include <forkserver/result.h>
+
+#include <string>
 
 #include "sdk/base/unique_fd.h"
 

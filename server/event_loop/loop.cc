@@ -20,9 +20,8 @@ void Check(int outcome) {
 template <typename Handle>
 void CloseHandle(Handle* handle) {
   handle->closed = true;
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle->uv), [](uv_handle_t* uv) {
-    delete static_cast<Handle*>(uv->data);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle->uv),
+           [](uv_handle_t* uv) { delete static_cast<Handle*>(uv->data); });
 }
 
 }  // namespace
@@ -50,7 +49,11 @@ struct FdWatcher::Handle {
     if (self->closed) return;
     // An error on the descriptor (EBADF of a reset socket) is found by
     // reading it.
-    if (status < 0) events = UV_READABLE;
+    if (status < 0) {
+      events = UV_READABLE;
+      // libuv has stopped watching; the rest is read all the same.
+      uv_poll_start(uv, self->events, OnEvent);
+    }
     self->callback((events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0);
   }
 };
@@ -59,16 +62,22 @@ FdWatcher::FdWatcher(Loop& loop, int fd, Callback callback)
     : handle_(new Handle) {
   handle_->callback = std::move(callback);
   handle_->uv.data = handle_;
-  Check(uv_poll_init(loop.raw(), &handle_->uv, fd));
+  if (uv_poll_init(loop.raw(), &handle_->uv, fd) != 0) {
+    delete handle_;
+    handle_ = nullptr;
+    return;
+  }
   Watch(true, false);
 }
 
-FdWatcher::~FdWatcher() { CloseHandle(handle_); }
+FdWatcher::~FdWatcher() {
+  if (handle_ != nullptr) CloseHandle(handle_);
+}
 
 void FdWatcher::Watch(bool readable, bool writable) {
-  const int events = (readable ? UV_READABLE : 0) |
-                     (writable ? UV_WRITABLE : 0);
-  if (events == handle_->events) return;
+  const int events =
+      (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+  if (handle_ == nullptr || events == handle_->events) return;
   handle_->events = events;
   if (events == 0) {
     uv_poll_stop(&handle_->uv);
@@ -88,8 +97,7 @@ struct Timer::Handle {
   }
 };
 
-Timer::Timer(Loop& loop, std::function<void()> callback)
-    : handle_(new Handle) {
+Timer::Timer(Loop& loop, std::function<void()> callback) : handle_(new Handle) {
   handle_->callback = std::move(callback);
   handle_->uv.data = handle_;
   Check(uv_timer_init(loop.raw(), &handle_->uv));

@@ -35,12 +35,14 @@ class Loop {
 class FdWatcher {
  public:
   using Callback = std::function<void(bool readable, bool writable)>;
-  // Watches for reading at once.
+  // Watches for reading at once. It may fail for want of memory or watches
+  // in the kernel: see valid().
   FdWatcher(Loop& loop, int fd, Callback callback);
   ~FdWatcher();
   FdWatcher(const FdWatcher&) = delete;
   FdWatcher& operator=(const FdWatcher&) = delete;
 
+  bool valid() const { return handle_ != nullptr; }
   void Watch(bool readable, bool writable);
 
  private:

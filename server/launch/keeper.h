@@ -11,13 +11,12 @@
 // same user. That takes a wrap of the whole pid space within microseconds.
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
 #include <atomic>
 #include <cstddef>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 

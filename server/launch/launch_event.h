@@ -1,14 +1,13 @@
 // What the launch layer has to tell. Plain values.
 #pragma once
 
+#include <forkserver/error.h>
 #include <sys/types.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
-
-#include <forkserver/error.h>
 
 #include "sdk/protocol/messages.h"
 

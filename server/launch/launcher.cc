@@ -12,6 +12,7 @@
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
+#include "sdk/protocol/framing.h"
 
 namespace forkserver::server {
 namespace {
@@ -20,10 +21,13 @@ namespace {
 constexpr ProcessKey kKeeperKey = (ProcessKey{1} << 60) - 1;
 constexpr ProcessKey kChildSignalKey = kKeeperKey - 1;
 
+// As PrepareChildPlan checks.
+constexpr std::int64_t kMaxChildFd = 65535;
+
 // At most one sweep in this time: each walks over all children.
 constexpr std::int64_t kSweepEveryNs = 100'000'000;
-// Where there is no pidfd the sweep is how ends are learnt.
-constexpr std::int64_t kSweepWithoutPidfdNs = 5'000'000;
+// Children that nothing announces the end of are looked at this often.
+constexpr std::int64_t kSweepUnwatchedNs = 5'000'000;
 
 // The signals whose disposition the daemon changed: libuv's handlers, and
 // SIGPIPE. It started with all of them at their default.
@@ -76,9 +80,9 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       zygotes_(poll_set_, reaper_, keeper_, events_) {
   reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), /*kill_group=*/false);
   if (child_signal_) {
-    static_cast<void>(poll_set_.Add(
-        child_signal_.get(),
-        MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
+    static_cast<void>(
+        poll_set_.Add(child_signal_.get(),
+                      MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
   }
 }
 
@@ -91,12 +95,26 @@ Result<void> Launcher::CheckOneThread() const {
       error_code::kDaemonUnsafe,
       threads < 0 ? "forkserverd cannot count its own threads"
                   : "forkserverd has " + std::to_string(threads) +
-                        " threads and must not fork: " +
-                        DescribeExtraThreads(),
+                        " threads and must not fork: " + DescribeExtraThreads(),
       "something was loaded into the daemon, by LD_PRELOAD perhaps; restart "
       "it without");
   error.step = "audit";
   return error;
+}
+
+Result<void> Launcher::CheckKeeper() {
+  if (!keeper_missing_) return {};
+  if (auto restarted = keeper_.Restart(); !restarted) {
+    return LaunchError("keeper", restarted.error());
+  }
+  keeper_missing_ = false;
+  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), /*kill_group=*/false);
+  return {};
+}
+
+void Launcher::SweepBefore(std::int64_t delay_ns) {
+  const std::int64_t due_ns = MonotonicNanoseconds() + delay_ns;
+  if (!sweep_due_ns_ || *sweep_due_ns_ > due_ns) sweep_due_ns_ = due_ns;
 }
 
 Result<void> Launcher::LaunchExec(ProcessKey key, const protocol::Setup& setup,
@@ -123,6 +141,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key,
       PrepareChildPlan(setup, fds, null_fd_.get(), limits);
   if (!child) return child.error();
   if (auto checked = CheckOneThread(); !checked) return checked.error();
+  if (auto checked = CheckKeeper(); !checked) return checked.error();
 
   Running running;
   running.zygote = zygote;
@@ -153,11 +172,15 @@ Result<void> Launcher::LaunchProcess(ProcessKey key,
       !added) {
     // Out of memory in the kernel. The child is stopped and told of as failed.
     ::kill(launch->pid(), SIGKILL);
-    events_.push_back(LaunchFailed{key, LaunchError("epoll", added.error())});
-    running.failed = true;
+    // A zygote answers those who wait for it by its end.
+    if (!zygote) {
+      events_.push_back(
+          LaunchFailed{key, LaunchError("epoll_ctl", added.error())});
+      running.failed = true;
+    }
   }
-  pidfds_work_ = pidfds_work_ && (launch->pidfd().valid() || !kHasSubreaper);
   reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()), !detach);
+  if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
   running.launch = std::move(*launch);
   running_.emplace(key, std::move(running));
   return {};
@@ -180,7 +203,8 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
   std::int64_t next = 3;
   bool has_stderr = false;
   for (const protocol::FdPlacement& placement : setup.fds) {
-    next = std::max(next, placement.child_fd + 1);
+    // Numbers out of range are refused when the set-up is checked.
+    next = std::max(next, std::min(placement.child_fd, kMaxChildFd) + 1);
     has_stderr = has_stderr || placement.child_fd == 2;
   }
   const auto place = [&](std::int64_t child_fd, UniqueFd fd) {
@@ -211,10 +235,35 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
   return {};
 }
 
-Result<void> Launcher::LaunchNestedZygote(
-    ProcessKey key, std::string id, ProcessKey parent, std::string setup,
-    std::vector<UniqueFd> fds, const ResourceLimits& limits,
-    protocol::Configure configure) {
+Result<void> Launcher::CheckZygoteFrame(const std::string& frame,
+                                        ProcessKey zygote) const {
+  // What the daemon adds to a request may make it too large to hand on.
+  if (frame.size() - protocol::kFrameHeaderBytes > protocol::kMaxFrameBytes) {
+    return MakeError(error_code::kFrameTooLarge,
+                     "the set-up is too large to hand on to a zygote",
+                     "send large data through a descriptor");
+  }
+  if (!zygotes_.CanTakeMore(zygote)) {
+    return MakeError(error_code::kLimitReached,
+                     "too many requests wait for the zygote, which does not "
+                     "take them",
+                     "ask again later; if it hangs, stop it");
+  }
+  return {};
+}
+
+Result<void> Launcher::LaunchNestedZygote(ProcessKey key, std::string id,
+                                          ProcessKey parent, std::string setup,
+                                          std::vector<UniqueFd> fds,
+                                          const ResourceLimits& limits,
+                                          protocol::Configure configure) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  if (fds.size() + 2 > protocol::kMaxFds) {
+    return MakeError(error_code::kTooManyDescriptors,
+                     "a zygote that is forked from another can be given " +
+                         std::to_string(protocol::kMaxFds - 2) +
+                         " descriptors, not " + std::to_string(fds.size()));
+  }
   Result<ZygotePipes> pipes = MakeZygotePipes();
   if (!pipes) return pipes.error();
   fds.push_back(std::move(pipes->control.second));
@@ -223,19 +272,21 @@ Result<void> Launcher::LaunchNestedZygote(
   request.worker = id;
   request.setup.data = std::move(setup);
   request.limits = limits;
+  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  if (auto checked = CheckZygoteFrame(frame, parent); !checked) {
+    return checked.error();
+  }
   zygotes_.Add(key, std::move(id), parent, std::move(pipes->control.first),
                std::move(pipes->report.read_end), UniqueFd(),
                std::move(configure));
-  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
-  zygotes_.ForkZygote(parent, std::move(frame), std::move(fds));
+  zygotes_.ForkZygote(key, parent, std::move(frame), std::move(fds));
   return {};
 }
 
 Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
                                     ProcessKey zygote, std::string setup,
                                     std::vector<UniqueFd> fds,
-                                    const ResourceLimits& limits,
-                                    bool detach) {
+                                    const ResourceLimits& limits, bool detach) {
   if (auto checked = CheckOneThread(); !checked) return checked.error();
   protocol::ForkWorker request;
   request.worker = std::move(id);
@@ -243,6 +294,9 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
   request.limits = limits;
   request.detach = detach;
   std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  if (auto checked = CheckZygoteFrame(frame, zygote); !checked) {
+    return checked.error();
+  }
   zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
   return {};
 }
@@ -280,8 +334,7 @@ std::vector<LaunchEvent> Launcher::Process() {
         // Something ended. Known children are told of by their pidfd; look
         // for orphans later, once for many.
         poll_set_.Remove(child_signal_.get());
-        sweep_due_ns_ = MonotonicNanoseconds() +
-                        (pidfds_work_ ? kSweepEveryNs : kSweepWithoutPidfdNs);
+        SweepBefore(kSweepEveryNs);
         break;
       case TokenKind::kProcessEnd:
         break;
@@ -332,9 +385,8 @@ void Launcher::OnEnd(ProcessKey key) {
   if (!status) return;
   if (key == kKeeperKey) {
     // Somebody killed the keeper: nothing may live without one.
-    if (auto restarted = keeper_.Restart(); restarted) {
-      reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), false);
-    }
+    keeper_missing_ = true;
+    if (!CheckKeeper()) SweepBefore(kSweepEveryNs);
     return;
   }
   const auto found = running_.find(key);
@@ -355,7 +407,13 @@ void Launcher::OnEnd(ProcessKey key) {
 
 void Launcher::Sweep() {
   sweep_due_ns_.reset();
-  if (child_signal_) ReadChildSignal(child_signal_.get());
+  if (child_signal_) {
+    poll_set_.Remove(child_signal_.get());
+    ReadChildSignal(child_signal_.get());
+  }
+  if (keeper_missing_ && !CheckKeeper()) SweepBefore(kSweepEveryNs);
+  for (const ProcessKey key : reaper_.Unwatched()) OnEnd(key);
+  if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
   // A worker whose zygote died may be a zombie of ours already: its report
   // must be read before anything is reaped as an unknown orphan.
   zygotes_.DrainReports();
@@ -370,9 +428,9 @@ void Launcher::Sweep() {
     }
   }
   if (child_signal_) {
-    static_cast<void>(poll_set_.Add(
-        child_signal_.get(),
-        MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
+    static_cast<void>(
+        poll_set_.Add(child_signal_.get(),
+                      MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
   }
 }
 

@@ -7,14 +7,14 @@
 // it also when NextDeadlineNs() has come.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/exec_launch.h"
@@ -71,6 +71,11 @@ class Launcher {
   // when there is none.
   bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
 
+  // Of a forked worker that was killed by way of its zygote and has not been
+  // heard of: kills it without the zygote. True if it has ended and only its
+  // zygote does not say so, that is if the zygote hangs.
+  bool KillDirectly(ProcessKey key) { return zygotes_.KillDirectly(key); }
+
   // Gives the memory of launches that hang in a filesystem up; for a process
   // that is about to exit.
   void AbandonLaunches();
@@ -86,6 +91,10 @@ class Launcher {
 
   Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd);
   Result<void> CheckOneThread() const;
+  Result<void> CheckKeeper();
+  void SweepBefore(std::int64_t delay_ns);
+  Result<void> CheckZygoteFrame(const std::string& frame,
+                                ProcessKey zygote) const;
   Result<void> LaunchProcess(ProcessKey key, const protocol::Setup& setup,
                              const std::vector<UniqueFd>& fds,
                              const ResourceLimits& limits, bool detach,
@@ -103,7 +112,7 @@ class Launcher {
   ZygoteLauncher zygotes_;
   std::map<ProcessKey, Running> running_;
   std::optional<std::int64_t> sweep_due_ns_;
-  bool pidfds_work_ = true;
+  bool keeper_missing_ = false;
 };
 
 }  // namespace forkserver::server

@@ -40,16 +40,23 @@ EndStatus MakeEndStatus(int wait_status, const struct rusage& usage) {
 
 }  // namespace
 
-void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd,
-                   bool kill_group) {
+void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, bool kill_group) {
   if (!pidfd) pidfd = OpenProcess(pid);
-  // Without a pidfd (old kernel, no descriptors left) the sweep finds it.
-  if (auto added = poll_set_.AddProcess(pid, pidfd.get(), token_of_(key));
-      !added) {
-    pidfd.Reset();
-  }
-  children_[key] = {pid, std::move(pidfd), kill_group};
+  // It fails without a pidfd (old kernel, no descriptors left) and, on macOS,
+  // for a process that has ended already.
+  const bool watched =
+      poll_set_.AddProcess(pid, pidfd.get(), token_of_(key)).has_value();
+  if (!watched) ++unwatched_;
+  children_[key] = {pid, std::move(pidfd), kill_group, watched};
   keys_[pid] = key;
+}
+
+std::vector<ProcessKey> Reaper::Unwatched() const {
+  std::vector<ProcessKey> keys;
+  for (const auto& [key, child] : children_) {
+    if (!child.watched) keys.push_back(key);
+  }
+  return keys;
 }
 
 pid_t Reaper::PidOf(ProcessKey key) const {
@@ -60,7 +67,11 @@ pid_t Reaper::PidOf(ProcessKey key) const {
 bool Reaper::Signal(ProcessKey key, int signal, bool group) {
   const pid_t pid = PidOf(key);
   if (pid == 0) return false;
-  if (group && ::kill(-pid, signal) == 0) return true;
+  if (group && ::kill(-pid, signal) == 0) {
+    // It may have left its group; nothing survives a kill by that.
+    if (signal == SIGKILL) ::kill(pid, SIGKILL);
+    return true;
+  }
   // A child that has not made its group yet.
   return ::kill(pid, signal) == 0;
 }
@@ -88,7 +99,8 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
     // ECHILD: somebody else reaped it. Its status is gone.
     status.ended_ns = MonotonicNanoseconds();
   }
-  if (child.pidfd) poll_set_.Remove(child.pidfd.get());
+  if (child.pidfd && child.watched) poll_set_.Remove(child.pidfd.get());
+  if (!child.watched) --unwatched_;
   keys_.erase(child.pid);
   children_.erase(found);
   return status;

@@ -6,14 +6,15 @@
 // subreaper, are reaped by the sweep too.
 #pragma once
 
+#include <forkserver/result.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <unordered_map>
-
-#include <forkserver/result.h>
+#include <vector>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
@@ -31,6 +32,10 @@ class Reaper {
   // process group is killed before it is reaped, while the group's number
   // cannot mean anything else.
   void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, bool kill_group);
+  // Children whose end nothing announces (no pidfd, or they had ended before
+  // they could be watched): Reap them now and then.
+  std::vector<ProcessKey> Unwatched() const;
+  bool has_unwatched() const { return unwatched_ > 0; }
 
   bool Knows(ProcessKey key) const { return children_.count(key) != 0; }
   pid_t PidOf(ProcessKey key) const;
@@ -55,11 +60,13 @@ class Reaper {
     pid_t pid = 0;
     UniqueFd pidfd;
     bool kill_group = false;
+    bool watched = false;
   };
   PollSet& poll_set_;
   std::uint64_t (*token_of_)(ProcessKey);
   std::unordered_map<ProcessKey, Child> children_;
   std::unordered_map<pid_t, ProcessKey> keys_;
+  std::size_t unwatched_ = 0;
 };
 
 }  // namespace forkserver::server

@@ -15,9 +15,8 @@ constexpr std::size_t kStderrTailBytes = 4096;
 
 }  // namespace
 
-ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens,
-                             UniqueFd control, UniqueFd report,
-                             UniqueFd standard_error)
+ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens, UniqueFd control,
+                             UniqueFd report, UniqueFd standard_error)
     : poll_set_(poll_set),
       tokens_(tokens),
       control_(std::move(control)),
@@ -28,7 +27,10 @@ ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens,
   const auto watch = [this](UniqueFd& fd, std::uint64_t token) {
     if (!fd) return;
     SetNonBlocking(fd.get());
-    if (auto added = poll_set_.Add(fd.get(), token); !added) fd.Reset();
+    if (auto added = poll_set_.Add(fd.get(), token); !added) {
+      fd.Reset();
+      unwatched_ = added.error();
+    }
   };
   watch(control_, tokens_.control);
   watch(report_, tokens_.report);
@@ -47,9 +49,13 @@ void ZygoteChannel::Close(UniqueFd& fd) {
   fd.Reset();
 }
 
-void ZygoteChannel::Send(std::string frame, std::vector<UniqueFd> fds) {
+void ZygoteChannel::Send(std::string frame, std::vector<UniqueFd> fds,
+                         ProcessKey key) {
+  // Its end is about to be told; whoever asked is answered then.
   if (!control_) return;
-  outgoing_.push_back({std::move(frame), std::move(fds), 0});
+  queued_bytes_ += frame.size();
+  queued_fds_ += fds.size();
+  outgoing_.push_back({std::move(frame), std::move(fds), key, 0});
   if (outgoing_.size() == 1) Flush();
 }
 
@@ -61,23 +67,39 @@ void ZygoteChannel::Flush() {
       fds.reserve(next.fds.size());
       for (const UniqueFd& fd : next.fds) fds.push_back(fd.get());
     }
-    const long sent = SendWithFds(
-        control_.get(), next.frame.data() + next.sent,
-        next.frame.size() - next.sent, fds.data(), fds.size());
+    const long sent =
+        SendWithFds(control_.get(), next.frame.data() + next.sent,
+                    next.frame.size() - next.sent, fds.data(), fds.size());
     if (sent == -EAGAIN || sent == -EWOULDBLOCK) break;
     if (sent < 0) {
-      // It is gone; its end arrives as an end of file and from the reaper.
-      outgoing_.clear();
-      break;
+      // A frame that nobody would be told the loss of is tried again: the
+      // socket is writable, so the next wake-up comes at once.
+      const bool gone = sent == -EPIPE || sent == -ECONNRESET;
+      if (next.key == 0 && next.sent == 0 && !gone) break;
+      if (gone || next.sent > 0) {
+        broken_ = true;
+        while (!outgoing_.empty()) PopOutgoing();
+        break;
+      }
+      // ETOOMANYREFS, ENOBUFS, ENOMEM: this frame cannot go, others may.
+      dropped_.push_back({next.key, static_cast<int>(-sent)});
+      PopOutgoing();
+      continue;
     }
     next.sent += static_cast<std::size_t>(sent);
-    if (next.sent == next.frame.size()) outgoing_.pop_front();
+    if (next.sent == next.frame.size()) PopOutgoing();
   }
   const bool want = !outgoing_.empty();
   if (control_ && want != watching_writable_) {
     watching_writable_ = want;
     poll_set_.WatchWritable(control_.get(), tokens_.control, want);
   }
+}
+
+void ZygoteChannel::PopOutgoing() {
+  queued_bytes_ -= outgoing_.front().frame.size();
+  queued_fds_ -= outgoing_.front().fds.size();
+  outgoing_.pop_front();
 }
 
 Result<void> ZygoteChannel::Read(UniqueFd& fd, protocol::FrameReader& reader,
@@ -119,8 +141,7 @@ void ZygoteChannel::ReadStandardError() {
   char buffer[4096];
   // Bounded, so that a zygote that writes for ever holds nobody up.
   for (int i = 0; i < 16 && standard_error_; ++i) {
-    const ssize_t size =
-        ::read(standard_error_.get(), buffer, sizeof(buffer));
+    const ssize_t size = ::read(standard_error_.get(), buffer, sizeof(buffer));
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (size <= 0) {

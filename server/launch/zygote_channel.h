@@ -5,18 +5,21 @@
 // Never blocks; what cannot be sent now waits here, with its descriptors.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
+#include "server/launch/launch_event.h"
 
 namespace forkserver::server {
 
@@ -36,9 +39,26 @@ class ZygoteChannel {
   ZygoteChannel(const ZygoteChannel&) = delete;
   ZygoteChannel& operator=(const ZygoteChannel&) = delete;
 
-  void Send(std::string frame, std::vector<UniqueFd> fds = {});
+  // `key`: the process that the frame asks for, or 0.
+  void Send(std::string frame, std::vector<UniqueFd> fds = {},
+            ProcessKey key = 0);
   // Call when the control socket is writable.
   void Flush();
+  // More is waiting for this zygote than it is fair to keep.
+  bool congested() const {
+    return queued_bytes_ > kMaxQueuedBytes || queued_fds_ > kMaxQueuedFds;
+  }
+  // The frames since the last call that could not be sent, though the zygote
+  // may be alive.
+  struct Dropped {
+    ProcessKey key = 0;
+    int error_number = 0;
+  };
+  std::vector<Dropped> TakeDropped() { return std::exchange(dropped_, {}); }
+  // The stream broke in the middle of a frame: the zygote must be stopped.
+  bool broken() const { return broken_; }
+  // Why a part of it cannot be heard: set by the constructor. Useless then.
+  const std::optional<Error>& unwatched() const { return unwatched_; }
 
   // Reads what has arrived and hands each message over. A frame that is no
   // message is an error, after which the zygote is not to be trusted. Closed
@@ -57,10 +77,14 @@ class ZygoteChannel {
   struct Outgoing {
     std::string frame;
     std::vector<UniqueFd> fds;
+    ProcessKey key = 0;
     std::size_t sent = 0;
   };
-  Result<void> Read(UniqueFd& fd, protocol::FrameReader& reader,
-                    bool is_socket, bool drain, const OnMessage& on_message);
+  static constexpr std::size_t kMaxQueuedBytes = std::size_t{16} << 20;
+  static constexpr std::size_t kMaxQueuedFds = 2048;
+  void PopOutgoing();
+  Result<void> Read(UniqueFd& fd, protocol::FrameReader& reader, bool is_socket,
+                    bool drain, const OnMessage& on_message);
   void Close(UniqueFd& fd);
 
   PollSet& poll_set_;
@@ -71,6 +95,11 @@ class ZygoteChannel {
   protocol::FrameReader control_reader_;
   protocol::FrameReader report_reader_;
   std::deque<Outgoing> outgoing_;
+  std::size_t queued_bytes_ = 0;
+  std::size_t queued_fds_ = 0;
+  std::vector<Dropped> dropped_;
+  bool broken_ = false;
+  std::optional<Error> unwatched_;
   bool watching_writable_ = false;
   std::string stderr_tail_;
 };

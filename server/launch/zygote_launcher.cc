@@ -28,12 +28,8 @@ struct ZygoteLauncher::Zygote {
 };
 
 ZygoteLauncher::ZygoteLauncher(PollSet& poll_set, Reaper& reaper,
-                               Keeper& keeper,
-                               std::vector<LaunchEvent>& events)
-    : poll_set_(poll_set),
-      reaper_(reaper),
-      keeper_(keeper),
-      events_(events) {}
+                               Keeper& keeper, std::vector<LaunchEvent>& events)
+    : poll_set_(poll_set), reaper_(reaper), keeper_(keeper), events_(events) {}
 
 ZygoteLauncher::~ZygoteLauncher() = default;
 
@@ -60,7 +56,14 @@ void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
                             MakeToken(key, TokenKind::kZygoteReport),
                             MakeToken(key, TokenKind::kZygoteStderr)},
       std::move(control), std::move(report), std::move(standard_error));
+  Zygote& added = *zygote;
   zygotes_[key] = std::move(zygote);
+  if (const auto& cause = added.channel->unwatched()) {
+    Error error = MakeError(error_code::kLaunchFailed, cause->message);
+    error.step = "epoll_ctl";
+    error.error_number = cause->error_number;
+    Distrust(added, error);
+  }
 }
 
 void ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote, bool detach,
@@ -69,12 +72,38 @@ void ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote, bool detach,
   worker.zygote = zygote;
   worker.detach = detach;
   workers_[key] = worker;
-  zygotes_.at(zygote)->channel->Send(std::move(frame), std::move(fds));
+  Zygote& target = *zygotes_.at(zygote);
+  target.channel->Send(std::move(frame), std::move(fds), key);
+  CheckSent(target);
 }
 
-void ZygoteLauncher::ForkZygote(ProcessKey parent, std::string frame,
-                                std::vector<UniqueFd> fds) {
-  zygotes_.at(parent)->channel->Send(std::move(frame), std::move(fds));
+bool ZygoteLauncher::CanTakeMore(ProcessKey zygote) const {
+  const auto found = zygotes_.find(zygote);
+  return found != zygotes_.end() && !found->second->channel->congested();
+}
+
+void ZygoteLauncher::CheckSent(Zygote& zygote) {
+  for (const ZygoteChannel::Dropped& dropped : zygote.channel->TakeDropped()) {
+    Error error =
+        MakeError(error_code::kLaunchFailed,
+                  SystemError("sendmsg(zygote)", dropped.error_number).message);
+    error.step = "sendmsg";
+    error.error_number = dropped.error_number;
+    if (zygotes_.count(dropped.key) != 0) {
+      OnEnded(dropped.key, std::nullopt, std::move(error));
+    } else if (workers_.count(dropped.key) != 0) {
+      Forget(dropped.key);
+      events_.push_back(LaunchFailed{dropped.key, std::move(error)});
+    }
+  }
+  if (zygote.channel->broken()) KillZygote(zygote);
+}
+
+void ZygoteLauncher::ForkZygote(ProcessKey key, ProcessKey parent,
+                                std::string frame, std::vector<UniqueFd> fds) {
+  Zygote& target = *zygotes_.at(parent);
+  target.channel->Send(std::move(frame), std::move(fds), key);
+  CheckSent(target);
 }
 
 void ZygoteLauncher::Retire(ProcessKey zygote) {
@@ -82,6 +111,7 @@ void ZygoteLauncher::Retire(ProcessKey zygote) {
   if (found == zygotes_.end()) return;
   found->second->channel->Send(
       protocol::EncodeRequest(0, 0, protocol::Retire{}));
+  CheckSent(*found->second);
 }
 
 bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
@@ -90,14 +120,14 @@ bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
   if (const auto worker = workers_.find(key); worker != workers_.end()) {
     if (worker->second.taken_over) return false;
     parent = worker->second.zygote;
-  } else if (const auto zygote = zygotes_.find(key);
-             zygote != zygotes_.end()) {
+  } else if (const auto zygote = zygotes_.find(key); zygote != zygotes_.end()) {
     parent = zygote->second->parent;
   }
   const auto found = zygotes_.find(parent);
   if (found == zygotes_.end()) return false;
-  found->second->channel->Send(protocol::EncodeRequest(
-      0, 0, protocol::SignalWorker{id, signal, group}));
+  found->second->channel->Send(
+      protocol::EncodeRequest(0, 0, protocol::SignalWorker{id, signal, group}));
+  CheckSent(*found->second);
   return true;
 }
 
@@ -120,31 +150,39 @@ void ZygoteLauncher::OnReadable(ProcessKey key, TokenKind kind) {
       break;
   }
   if (!outcome) Distrust(zygote, outcome.error());
-  // A nested zygote whose parent is dead and whose pid nobody knows has no
-  // other way to say that it is gone.
-  if (zygote.channel->control_closed() && zygote.parent != 0 &&
-      zygotes_.count(zygote.parent) == 0 && !reaper_.Knows(key)) {
+  if (!zygote.channel->control_closed()) return;
+  if (zygote.parent != 0 && zygotes_.count(zygote.parent) == 0 &&
+      !reaper_.Knows(key)) {
+    // A nested zygote whose parent is dead and whose pid nobody knows has no
+    // other way to say that it is gone.
     OnEnded(key, std::nullopt, std::nullopt);
+  } else {
+    // It can do nothing for anybody any more, even if its process lives (a
+    // shell around the zygote, say). Its end answers who waits.
+    KillZygote(zygote);
   }
 }
 
 void ZygoteLauncher::OnWritable(ProcessKey zygote) {
   const auto found = zygotes_.find(zygote);
-  if (found != zygotes_.end()) found->second->channel->Flush();
+  if (found == zygotes_.end()) return;
+  found->second->channel->Flush();
+  CheckSent(*found->second);
 }
 
 // A zygote that does not keep to the protocol is stopped; its workers are
 // taken over as those of any dead one.
 void ZygoteLauncher::Distrust(Zygote& zygote, const Error& error) {
   if (!zygote.error) zygote.error = error;
-  if (!reaper_.Signal(zygote.key, SIGKILL, false)) {
-    const auto parent = zygotes_.find(zygote.parent);
-    if (parent != zygotes_.end()) {
-      parent->second->channel->Send(protocol::EncodeRequest(
-          0, 0,
-          protocol::SignalWorker{zygote.id, SIGKILL, false}));
-    }
-  }
+  KillZygote(zygote);
+}
+
+void ZygoteLauncher::KillZygote(Zygote& zygote) {
+  if (reaper_.Signal(zygote.key, SIGKILL, /*group=*/true)) return;
+  const auto parent = zygotes_.find(zygote.parent);
+  if (parent == zygotes_.end()) return;
+  parent->second->channel->Send(protocol::EncodeRequest(
+      0, 0, protocol::SignalWorker{zygote.id, SIGKILL, true}));
 }
 
 void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
@@ -160,8 +198,7 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
           MakeError(error_code::kVersionMismatch,
                     "the zygote speaks protocols " +
                         std::to_string(hello->min_protocol) + ".." +
-                        std::to_string(hello->max_protocol) +
-                        ", the daemon " +
+                        std::to_string(hello->max_protocol) + ", the daemon " +
                         std::to_string(protocol::kMinProtocol) + ".." +
                         std::to_string(protocol::kMaxProtocol),
                     "link the program against this version of the SDK"));
@@ -173,12 +210,12 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
     }
     zygote.configure.protocol = common;
     zygote.channel->Send(protocol::EncodeRequest(0, 0, zygote.configure));
+    CheckSent(zygote);
   } else if (type == protocol::ZygoteReady::kType) {
     auto ready = message.Decode<protocol::ZygoteReady>();
     if (!ready) return Distrust(zygote, ready.error());
     zygote.ready = true;
-    events_.push_back(
-        ZygoteIsReady{zygote.key, zygote.pid, std::move(*ready)});
+    events_.push_back(ZygoteIsReady{zygote.key, zygote.pid, std::move(*ready)});
   } else if (type == protocol::ZygoteFailed::kType) {
     auto failed = message.Decode<protocol::ZygoteFailed>();
     if (!failed) return Distrust(zygote, failed.error());
@@ -287,9 +324,8 @@ void ZygoteLauncher::OnExited(const Zygote& reporter,
     events_.push_back(ProcessEnded{key, status});
     return;
   }
-  std::string how = status.signal
-                        ? "signal " + std::to_string(*status.signal)
-                        : "exit code " + std::to_string(*status.code);
+  std::string how = status.signal ? "signal " + std::to_string(*status.signal)
+                                  : "exit code " + std::to_string(*status.code);
   events_.push_back(LaunchFailed{
       key, MakeError(error_code::kLaunchFailed,
                      "the forked worker ended before its entry, with " + how)});
@@ -299,7 +335,8 @@ void ZygoteLauncher::Forget(ProcessKey key) {
   const auto worker = workers_.find(key);
   if (worker == workers_.end()) return;
   if (worker->second.slot != nullptr) keeper_.GiveSlot(worker->second.slot);
-  if (worker->second.pid != 0) pids_.erase(worker->second.pid);
+  const auto pid = pids_.find(worker->second.pid);
+  if (pid != pids_.end() && pid->second == key) pids_.erase(pid);
   workers_.erase(worker);
 }
 
@@ -398,8 +435,7 @@ void ZygoteLauncher::TakeOver(pid_t pid) {
   }
 }
 
-bool ZygoteLauncher::OnTakenOverEnded(ProcessKey key,
-                                      const EndStatus& status) {
+bool ZygoteLauncher::OnTakenOverEnded(ProcessKey key, const EndStatus& status) {
   const auto found = workers_.find(key);
   if (found == workers_.end()) return false;
   const bool failed = found->second.failed;
@@ -409,6 +445,20 @@ bool ZygoteLauncher::OnTakenOverEnded(ProcessKey key,
     events_.push_back(ProcessEnded{key, status, /*zygote_died=*/!detach});
   }
   return true;
+}
+
+bool ZygoteLauncher::KillDirectly(ProcessKey key) {
+  const auto found = workers_.find(key);
+  if (found == workers_.end() || found->second.pid == 0) return true;
+  const pid_t pid = found->second.pid;
+  // An end is reported before it is reaped: what was not reported when the
+  // process was opened is that worker.
+  const UniqueFd process = OpenProcess(pid);
+  DrainReports();
+  if (workers_.count(key) == 0) return false;
+  if (ProcessHasEnded(pid)) return true;
+  if (process) SignalProcess(process.get(), SIGKILL);
+  return false;
 }
 
 void ZygoteLauncher::DrainReports() {

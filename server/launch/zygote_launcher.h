@@ -7,6 +7,8 @@
 // parent, or by the Reaper when that is dead.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
@@ -14,8 +16,6 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
@@ -41,11 +41,13 @@ class ZygoteLauncher {
            protocol::Configure configure);
   bool Knows(ProcessKey key) const { return zygotes_.count(key) != 0; }
 
+  // False if so much waits for it that it seems to hang.
+  bool CanTakeMore(ProcessKey zygote) const;
   // `frame` is a whole ForkWorker frame.
   void Fork(ProcessKey key, ProcessKey zygote, bool detach, std::string frame,
             std::vector<UniqueFd> fds);
   // `frame` is a whole ForkZygote frame; Add was called for the new one.
-  void ForkZygote(ProcessKey parent, std::string frame,
+  void ForkZygote(ProcessKey key, ProcessKey parent, std::string frame,
                   std::vector<UniqueFd> fds);
   void Retire(ProcessKey zygote);
   // Of a forked worker or a nested zygote, by way of the zygote that forked
@@ -64,6 +66,9 @@ class ZygoteLauncher {
   // will be told in a moment. Its status must wait for that.
   bool IsForkedWorker(pid_t pid) const { return pids_.count(pid) != 0; }
   void TakeOver(pid_t pid);
+  // Kills a worker whose zygote does not react to requests to do so. True if
+  // it has ended already and its zygote only says nothing.
+  bool KillDirectly(ProcessKey key);
   // Reads every report that has arrived.
   void DrainReports();
 
@@ -83,6 +88,9 @@ class ZygoteLauncher {
   void OnStarted(const Zygote& reporter, const protocol::Started& started);
   void OnWorkerFailed(const Zygote& reporter, protocol::Failed failed);
   void OnExited(const Zygote& reporter, const protocol::Exited& exited);
+  // After every Send and Flush: answers for what could not be sent.
+  void CheckSent(Zygote& zygote);
+  void KillZygote(Zygote& zygote);
   void Distrust(Zygote& zygote, const Error& error);
   void TakeOverWorker(ProcessKey key, ForkedWorker& worker);
   void Forget(ProcessKey key);

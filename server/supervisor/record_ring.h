@@ -1,12 +1,12 @@
 // The exit records of the last workers that ended. Older ones give way.
 #pragma once
 
+#include <forkserver/types.h>
+
 #include <cstddef>
 #include <deque>
 #include <unordered_map>
 #include <utility>
-
-#include <forkserver/types.h>
 
 #include "server/launch/launch_event.h"
 
@@ -16,8 +16,7 @@ class RecordRing {
  public:
   static constexpr std::size_t kCapacity = 10'000;
 
-  explicit RecordRing(std::size_t capacity = kCapacity)
-      : capacity_(capacity) {}
+  explicit RecordRing(std::size_t capacity = kCapacity) : capacity_(capacity) {}
 
   void Add(ProcessKey key, ExitRecord record) {
     if (order_.size() == capacity_) {

@@ -16,6 +16,8 @@ namespace {
 constexpr std::int64_t kNsPerMs = 1'000'000;
 // A killed worker whose zygote says nothing for this long: the zygote hangs.
 constexpr std::int64_t kUnheardNs = 2'000'000'000;
+// A retired zygote without workers that does not end in this time hangs.
+constexpr std::int64_t kRetirePatienceNs = 5'000'000'000;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
@@ -26,12 +28,11 @@ Error UnknownZygote(const std::string& name) {
 }
 
 bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const auto& x, const auto& y) {
-                      return x.first == y.first &&
-                             x.second.soft == y.second.soft &&
-                             x.second.hard == y.second.hard;
-                    });
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+        return x.first == y.first && x.second.soft == y.second.soft &&
+               x.second.hard == y.second.hard;
+      });
 }
 
 }  // namespace
@@ -200,7 +201,12 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   zygote.parent = plan->parent != nullptr ? plan->parent->key : 0;
   zygote.freeze = FrozenPatterns(request.freeze);
   zygote.identity = std::move(identity);
-  zygote.limits = requester.limits;
+  // One that is forked inherits what its parent had.
+  if (plan->parent != nullptr) zygote.limits = plan->parent->limits;
+  for (const auto& [name, limit] : requester.limits) {
+    zygote.limits[name] = limit;
+  }
+  for (const auto& [name, limit] : setup->limits) zygote.limits[name] = limit;
   zygote.keep = request.keep;
   zygote.owners.insert(requester.owner);
 
@@ -212,11 +218,10 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(
                 zygote.key, zygote.id, plan->parent->key,
-                std::move(request.setup.data), std::move(fds),
-                requester.limits, std::move(configure))
+                std::move(request.setup.data), std::move(fds), requester.limits,
+                std::move(configure))
           : launcher_.LaunchZygote(zygote.key, zygote.id, std::move(*setup),
-                                   fds, requester.limits,
-                                   std::move(configure));
+                                   fds, requester.limits, std::move(configure));
   if (!launched) return launched.error();
   // Only now: a launch that fails must not cost the old one.
   if (plan->replaced != nullptr) RetireZygote(plan->replaced->key);
@@ -238,9 +243,11 @@ void Supervisor::RetireZygote(ProcessKey key) {
     const Zygote& zygote = *zygotes_.Find(retired);
     launcher_.Retire(retired);
     // One that still preloads does not read: it has no workers to wait for.
-    if (zygote.entries.empty()) {
+    if (!zygote.was_ready) {
       launcher_.Signal(retired, zygote.id, SIGKILL, /*group=*/true);
     }
+    deadlines_.Add({MonotonicNanoseconds() + kRetirePatienceNs, retired,
+                    DeadlineKind::kRetiring});
     events_.push_back(
         ZygoteChanged{retired, "zygote_retiring", zygotes_.InfoOf(zygote)});
   }
@@ -250,14 +257,14 @@ Result<Supervisor::Found> Supervisor::Find(const std::string& id) const {
   const std::optional<ProcessKey> key = ids_.KeyOf(id);
   if (!key) {
     const bool earlier = ids_.IsOfAnotherRun(id);
-    return MakeError(
-        error_code::kUnknownWorker,
-        earlier ? "worker " + id + " is of another run of forkserverd; this "
+    return MakeError(error_code::kUnknownWorker,
+                     earlier ? "worker " + id +
+                                   " is of another run of forkserverd; this "
                                    "one is " +
-                      ids_.instance()
-                : "there is no worker '" + id + "'",
-        earlier ? "its exit record ended with that run"
-                : "see `forkserver ps` for the ids");
+                                   ids_.instance()
+                             : "there is no worker '" + id + "'",
+                     earlier ? "its exit record ended with that run"
+                             : "see `forkserver ps` for the ids");
   }
   if (workers_.count(*key) != 0) return Found{*key, nullptr};
   if (const ExitRecord* const record = records_.Find(*key)) {
@@ -291,24 +298,22 @@ Result<void> Supervisor::Signal(const std::string& id, std::int64_t signal,
 Result<Supervisor::Found> Supervisor::Stop(
     const std::string& id, std::optional<std::int64_t> grace_ms) {
   if (grace_ms && (*grace_ms < 0 || *grace_ms > kMaxDurationMs)) {
-    return MakeError(error_code::kBadRequest,
-                     "'grace_ms' must be in 0.." +
-                         std::to_string(kMaxDurationMs));
+    return MakeError(
+        error_code::kBadRequest,
+        "'grace_ms' must be in 0.." + std::to_string(kMaxDurationMs));
   }
   const Result<Found> found = Find(id);
   if (!found) return found.error();
   if (found->record == nullptr) {
     Worker& worker = workers_.at(found->key);
-    BeginStop(worker, EndReason::kStopped,
-              grace_ms.value_or(worker.grace_ms));
+    BeginStop(worker, EndReason::kStopped, grace_ms.value_or(worker.grace_ms));
   }
   return *found;
 }
 
 void Supervisor::BeginStop(Worker& worker, EndReason reason,
                            std::int64_t grace_ms) {
-  const std::int64_t until_ns =
-      MonotonicNanoseconds() + grace_ms * kNsPerMs;
+  const std::int64_t until_ns = MonotonicNanoseconds() + grace_ms * kNsPerMs;
   const bool again = worker.state == WorkerState::kStopping;
   if (again && until_ns >= worker.grace_until_ns) return;
   if (!worker.reason) worker.reason = reason;
@@ -442,6 +447,7 @@ void Supervisor::Handle(ZygoteIsReady event) {
   deadlines_.Add({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
                   DeadlineKind::kZygoteIdle});
   if (zygote->state == ZygoteState::kStarting) {
+    zygote->was_ready = true;
     zygote->state = ZygoteState::kReady;
     events_.push_back(
         ZygoteChanged{event.key, "zygote_ready", zygotes_.InfoOf(*zygote)});
@@ -451,7 +457,8 @@ void Supervisor::Handle(ZygoteIsReady event) {
 void Supervisor::Handle(ZygoteEnded event) {
   const Zygote* const zygote = zygotes_.Find(event.key);
   if (zygote == nullptr) return;
-  if (!event.was_ready) {
+  // It may have become ready when it was to end already, and nobody was told.
+  if (!zygote->was_ready) {
     Error error;
     if (event.error) {
       error = std::move(*event.error);
@@ -462,13 +469,12 @@ void Supervisor::Handle(ZygoteEnded event) {
         how = "exited with code " + std::to_string(*event.status->code);
       } else if (event.status && event.status->signal) {
         how = "was ended by signal " + std::to_string(*event.status->signal) +
-              " (" + ::strsignal(static_cast<int>(*event.status->signal)) +
-              ")";
+              " (" + ::strsignal(static_cast<int>(*event.status->signal)) + ")";
       }
-      error = MakeError(error_code::kZygoteFailed,
-                        "zygote '" + zygote->name + "' " + how +
-                            " before it was ready",
-                        "its program must call Serve() of the zygote SDK");
+      error = MakeError(
+          error_code::kZygoteFailed,
+          "zygote '" + zygote->name + "' " + how + " before it was ready",
+          "its program must call Serve() of the zygote SDK");
     }
     if (!event.stderr_tail.empty()) {
       error.message += "; the end of its standard error: " + event.stderr_tail;
@@ -477,11 +483,20 @@ void Supervisor::Handle(ZygoteEnded event) {
   }
   ZygoteInfo info = zygotes_.InfoOf(*zygote);
   zygotes_.Erase(event.key);
-  events_.push_back(
-      ZygoteChanged{event.key, "zygote_ended", std::move(info)});
+  events_.push_back(ZygoteChanged{event.key, "zygote_ended", std::move(info)});
 }
 
 void Supervisor::Handle(const Deadline& deadline) {
+  if (deadline.kind == DeadlineKind::kRetiring) {
+    const Zygote* const zygote = zygotes_.Find(deadline.key);
+    if (zygote == nullptr) return;
+    if (zygotes_.Unused(*zygote)) {
+      launcher_.Signal(deadline.key, zygote->id, SIGKILL, /*group=*/true);
+    }
+    deadlines_.Add({deadline.at_ns + kRetirePatienceNs, deadline.key,
+                    DeadlineKind::kRetiring});
+    return;
+  }
   if (deadline.kind == DeadlineKind::kZygoteIdle) {
     const Zygote* const zygote = zygotes_.Find(deadline.key);
     if (zygote == nullptr || zygote->state != ZygoteState::kReady) return;
@@ -509,11 +524,18 @@ void Supervisor::Handle(const Deadline& deadline) {
       if (deadline.at_ns == worker.grace_until_ns) Kill(worker);
       break;
     case DeadlineKind::kUnheard:
-      // Its zygote hangs. When that dies, the reaper takes the worker over.
-      if (const Zygote* const zygote = zygotes_.Find(worker.zygote)) {
-        launcher_.Signal(zygote->key, zygote->id, SIGKILL, /*group=*/false);
+      // Dying may take long (much memory, a core). If it is over and its
+      // zygote does not say so, that hangs; when it dies, the reaper takes
+      // the worker over.
+      if (launcher_.KillDirectly(deadline.key)) {
+        if (const Zygote* const zygote = zygotes_.Find(worker.zygote)) {
+          launcher_.Signal(zygote->key, zygote->id, SIGKILL, /*group=*/false);
+        }
       }
+      deadlines_.Add(
+          {deadline.at_ns + kUnheardNs, deadline.key, DeadlineKind::kUnheard});
       break;
+    case DeadlineKind::kRetiring:
     case DeadlineKind::kZygoteIdle:
       break;
   }
@@ -535,9 +557,8 @@ Snapshot Supervisor::TakeSnapshot() const {
   Snapshot snapshot;
   std::vector<const Worker*> sorted;
   for (const auto& [key, worker] : workers_) sorted.push_back(&worker);
-  std::sort(sorted.begin(), sorted.end(), [](const Worker* a, const Worker* b) {
-    return a->key < b->key;
-  });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Worker* a, const Worker* b) { return a->key < b->key; });
   for (const Worker* worker : sorted) {
     snapshot.workers.push_back(InfoOf(*worker));
   }

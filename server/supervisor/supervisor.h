@@ -6,6 +6,9 @@
 // when NextDeadlineNs() has come.
 #pragma once
 
+#include <forkserver/result.h>
+#include <forkserver/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -14,9 +17,6 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
-
-#include <forkserver/result.h>
-#include <forkserver/types.h>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/messages.h"
@@ -42,6 +42,7 @@ class Supervisor {
   std::optional<std::int64_t> NextDeadlineNs() const;
   void Process();
   std::vector<SupervisorEvent> TakeEvents();
+  bool has_events() const { return !events_.empty(); }
 
   // Who asks: its connection, and the limits of its process where they differ
   // from the daemon's.

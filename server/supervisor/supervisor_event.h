@@ -1,12 +1,12 @@
 // What the supervisor has to tell the control layer. Plain values.
 #pragma once
 
+#include <forkserver/error.h>
+#include <forkserver/types.h>
+
 #include <cstdint>
 #include <string>
 #include <variant>
-
-#include <forkserver/error.h>
-#include <forkserver/types.h>
 
 #include "server/launch/launch_event.h"
 
@@ -41,7 +41,7 @@ struct ZygoteStartFailed {
 };
 
 using SupervisorEvent =
-    std::variant<WorkerLaunched, WorkerLaunchFailed, WorkerEnded,
-                 ZygoteChanged, ZygoteStartFailed>;
+    std::variant<WorkerLaunched, WorkerLaunchFailed, WorkerEnded, ZygoteChanged,
+                 ZygoteStartFailed>;
 
 }  // namespace forkserver::server

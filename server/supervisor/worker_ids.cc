@@ -48,8 +48,7 @@ std::optional<Parts> Split(std::string_view id) {
 
 std::string WorkerIds::MakeInstance(std::int64_t unix_ms,
                                     std::string_view previous) {
-  std::int64_t value =
-      std::max(unix_ms - kEpochMs, Decode(previous) + 1);
+  std::int64_t value = std::max(unix_ms - kEpochMs, Decode(previous) + 1);
   std::string text(kLength, kDigits[0]);
   for (std::size_t i = kLength; i-- > 0;) {
     const auto base = static_cast<std::int64_t>(kDigits.size());

@@ -65,8 +65,10 @@ std::string DescribeDifferences(const std::vector<std::string>& left,
 
 ZygoteIdentity ZygoteIdentity::Of(const protocol::ZygoteStart& request,
                                   const protocol::Setup& setup) {
-  return {setup.argv,     setup.cwd,
-          request.binary, request.parent,
+  return {setup.argv,
+          setup.cwd,
+          request.binary,
+          request.parent,
           request.preload,
           FrozenVariables(setup.env, FrozenPatterns(request.freeze))};
 }

@@ -32,8 +32,7 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
   }
   StartPlan plan;
   if (Zygote* const existing = FindByName(request.name)) {
-    const std::string differences =
-        identity.DifferencesTo(existing->identity);
+    const std::string differences = identity.DifferencesTo(existing->identity);
     if (differences.empty()) {
       plan.existing = existing;
       return plan;
@@ -57,10 +56,10 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
   const std::string variables =
       DescribeDifferences(identity.frozen, plan.parent->identity.frozen);
   if (!variables.empty()) {
-    return MakeError(error_code::kStaleEnvironment,
-                     "zygote '" + request.parent +
-                         "' froze other values of: " + variables,
-                     "start a zygote of its own with this environment");
+    return MakeError(
+        error_code::kStaleEnvironment,
+        "zygote '" + request.parent + "' froze other values of: " + variables,
+        "start a zygote of its own with this environment");
   }
   return plan;
 }
@@ -102,13 +101,15 @@ std::vector<ProcessKey> ZygoteRegistry::OwnerGone(OwnerId owner) {
   std::vector<ProcessKey> unwanted;
   for (auto& [key, zygote] : zygotes_) {
     if (zygote.owners.erase(owner) == 0) continue;
-    if (zygote.owners.empty() && !zygote.keep) unwanted.push_back(key);
+    // Nobody waits for one that is not ready: it may never be.
+    const bool keep = zygote.keep && zygote.state != ZygoteState::kStarting;
+    if (zygote.owners.empty() && !keep) unwanted.push_back(key);
   }
   return unwanted;
 }
 
 bool ZygoteRegistry::Unused(const Zygote& zygote) const {
-  if (zygote.state != ZygoteState::kReady || zygote.workers > 0) return false;
+  if (zygote.workers > 0) return false;
   for (const auto& [key, other] : zygotes_) {
     if (other.parent == zygote.key) return false;
   }

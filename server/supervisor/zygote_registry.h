@@ -4,14 +4,14 @@
 // Passive. The supervisor tells it what happened and asks it what to do.
 #pragma once
 
+#include <forkserver/result.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <forkserver/result.h>
 
 #include "sdk/protocol/messages.h"
 #include "server/launch/launch_event.h"
@@ -29,7 +29,10 @@ struct Zygote {
   ProcessKey parent = 0;
   ZygoteIdentity identity;
   std::vector<std::string> freeze;  // all patterns
-  ResourceLimits limits;            // of the client that made it
+  // What its workers inherit, where it differs from the daemon's own: the
+  // limits of the client that made it, and those of its set-up.
+  ResourceLimits limits;
+  bool was_ready = false;  // it was told to be, whatever it is now
   bool keep = false;
   std::set<OwnerId> owners;
   std::int64_t workers = 0;
@@ -63,7 +66,7 @@ class ZygoteRegistry {
   std::vector<ProcessKey> BeginRetire(ProcessKey key);
   // A connection ended: returns the zygotes that nobody wants any more.
   std::vector<ProcessKey> OwnerGone(OwnerId owner);
-  // True if it could end now for want of use.
+  // True if no worker and no other zygote lives off it.
   bool Unused(const Zygote& zygote) const;
 
   ZygoteInfo InfoOf(const Zygote& zygote) const;

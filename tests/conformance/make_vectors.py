@@ -314,7 +314,8 @@ def add_requests(v):
     v.frame("spawn_minimal", "spawn", {"setup": pack(SETUP)}, frame_id=3)
     v.frame("spawn_full", "spawn", {
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
-        "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True
+        "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
+        "exit_only": True
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -323,7 +324,7 @@ def add_requests(v):
     v.frame("fork_full", "fork", {
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
-        "watch": True
+        "watch": True, "exit_only": True
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)
@@ -479,7 +480,8 @@ def add_accepted(v):
              {"type": "spawn", "id": 2, "fds": 0}, {"setup": b""}, {
                  "type": "spawn", "id": 2, "body": {
                      "setup": b"", "name": "", "timeout_ms": 0,
-                     "grace_ms": 5000, "detach": False, "watch": False}
+                     "grace_ms": 5000, "detach": False, "watch": False,
+                     "exit_only": False}
              })
     v.accept("a nil default is the default", "spawn",
              {"type": "spawn", "id": 2, "fds": 0}, {"setup": b""},

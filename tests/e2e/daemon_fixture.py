@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -69,6 +70,11 @@ def alive(pid):
     return state_and_parent(pid)[0] not in (None, "Z")
 
 
+def restore_signals():
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Sandbox:
     """A folder, an environment that is not the user's, and a marker in it."""
 
@@ -103,13 +109,22 @@ class Sandbox:
                               check=False, **options)
 
     def start_cli(self, *arguments, **options):
-        """The same in the background."""
+        """The same in the background, for a minute at most.
+
+        Its signals have their default actions, even where the test itself
+        runs in the background of a shell.
+        """
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("text", True)
         for stream in ("stdout", "stderr"):
             options.setdefault(stream, subprocess.PIPE)
-        return subprocess.Popen([FORKSERVER, *arguments],
-                                env=self.environment, **options)
+        process = subprocess.Popen([FORKSERVER, *arguments],
+                                   env=self.environment,
+                                   preexec_fn=restore_signals, **options)
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        return process
 
     def leftovers(self):
         """Live processes with the marker: daemons, zygotes, workers."""
@@ -146,7 +161,9 @@ class SandboxTestCase(unittest.TestCase):
 
     def cli_json(self, *arguments, code=0, **options):
         """What a command prints as JSON; it must exit with `code`."""
-        result = self.cli(*arguments, "--json", **options)
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        result = self.cli(*arguments[:at], "--json", *arguments[at:],
+                          **options)
         self.assertEqual(result.returncode, code, result.stderr)
         return json.loads(result.stdout)
 

@@ -1,8 +1,8 @@
 #include "tools/forkserver/connect.h"
 
-#include <cerrno>
+#include <forkserver/version.h>
 
-#include "tools/forkserver/version.h"
+#include <cerrno>
 
 namespace forkserver::cli {
 namespace {

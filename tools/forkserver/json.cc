@@ -56,8 +56,7 @@ Json JsonOf(const T& value) {
 
 template <typename T>
 std::string Dump(const T& value, int indent) {
-  return JsonOf(value).dump(indent, ' ', false,
-                            Json::error_handler_t::replace);
+  return JsonOf(value).dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 constexpr int kIndent = 2;

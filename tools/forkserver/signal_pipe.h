@@ -10,8 +10,8 @@
 
 namespace forkserver::cli {
 
-// Catches the signals until it is destroyed, which restores what they did
-// before. At most one object at a time in a process. A signal that was ignored
+// Catches the signals until it is destroyed, which gives them their default
+// action. At most one object at a time in a process. A signal that was ignored
 // (nohup, a background job of sh) stays ignored.
 class SignalPipe {
  public:

@@ -21,8 +21,7 @@ Error BadValue(const std::string& text, const char* expected) {
 std::optional<std::int64_t> ParseNumber(std::string_view text, int base = 10) {
   std::int64_t number = 0;
   const char* const end = text.data() + text.size();
-  const auto [parsed, error] =
-      std::from_chars(text.data(), end, number, base);
+  const auto [parsed, error] = std::from_chars(text.data(), end, number, base);
   if (error != std::errc() || parsed != end || number < 0) return std::nullopt;
   return number;
 }
@@ -47,8 +46,7 @@ Unit TakeUnit(const std::array<Unit, kSize>& units, std::string_view& text) {
   return units.back();
 }
 
-std::optional<std::int64_t> Multiply(std::int64_t number,
-                                     std::int64_t factor) {
+std::optional<std::int64_t> Multiply(std::int64_t number, std::int64_t factor) {
   if (number > std::numeric_limits<std::int64_t>::max() / factor) {
     return std::nullopt;
   }

@@ -154,6 +154,16 @@ TEST_CASE("pairs and pipes are blocking and close-on-exec") {
   }
 }
 
+TEST_CASE("a pipe may be non-blocking at both ends") {
+  const NoLeftovers no_leftovers;
+  auto pipe = MakePipe(/*non_blocking=*/true);
+  REQUIRE(pipe);
+  for (const int fd : {pipe->read_end.get(), pipe->write_end.get()}) {
+    CHECK(IsCloseOnExec(fd));
+    CHECK(IsNonBlocking(fd));
+  }
+}
+
 TEST_CASE("a client connects to a listener whose socket is for its user only") {
   const NoLeftovers no_leftovers;
   const ShortFolder folder;

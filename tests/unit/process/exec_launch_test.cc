@@ -21,7 +21,9 @@
 #include <vector>
 
 #include "sdk/base/unix_socket.h"
+#include "sdk/process/launch_child.h"
 #include "tests/child_programs/child_program.h"
+#include "tests/skip.h"
 #include "tests/unit/leftovers.h"
 #include "tests/unit/process/launched_program.h"
 #include "tests/unit/run_in_child.h"
@@ -387,6 +389,9 @@ TEST_CASE(
 
 #ifdef __linux__
 TEST_CASE("a failed launch that is destroyed unread waits too") {
+  if (!SharedMemoryChildSupported()) {
+    FORKSERVER_SKIP("os: no child shares its parent's memory here");
+  }
   // On one processor, where the child is nicer: writing its failure wakes
   // this process before the child has left.
   cpu_set_t before;

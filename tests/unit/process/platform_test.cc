@@ -173,6 +173,24 @@ TEST_CASE("the limits of another process are its own, infinity is -1") {
   if (value.rlim_cur == RLIM_INFINITY) CHECK(limits->at("cpu").soft == -1);
 }
 
+TEST_CASE("limits that are known already are left out") {
+  const auto all = ReadLimits(::getpid());
+  REQUIRE(all);
+  const auto none = ReadLimits(::getpid(), *all);
+  REQUIRE(none);
+  CHECK(none->empty());
+  // One that differs, one that is missing, one that does not exist.
+  ResourceLimits known = *all;
+  ++known.at("nofile").soft;
+  known.erase("as");
+  known["zzz"] = {1, 1};
+  const auto two = ReadLimits(::getpid(), known);
+  REQUIRE(two);
+  CHECK(two->size() == 2);
+  CHECK(two->at("nofile").soft == all->at("nofile").soft);
+  CHECK(two->count("as") == 1);
+}
+
 TEST_CASE("the limits of a process that is gone cannot be read") {
   pid_t gone = -1;
   {

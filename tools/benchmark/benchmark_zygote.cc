@@ -1,0 +1,86 @@
+// The program whose workers are measured. As a zygote it offers
+//   stamp   writes the time of its first instruction and ends
+//   nothing ends
+//   sleep   lives until it is stopped
+// and by hand
+//   fork_and_wait  forks in this very process, as BareForkQuestion on standard
+//                  input says, and answers on standard output.
+#include <forkserver/zygote.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "tools/benchmark/bare_fork.h"
+#include "tools/benchmark/sampler.h"
+#include "tools/benchmark/shared_stamp.h"
+
+namespace {
+
+using forkserver::WorkerContext;
+using forkserver::benchmark::BareForkAnswer;
+using forkserver::benchmark::BareForkQuestion;
+using forkserver::benchmark::NowNs;
+
+forkserver::benchmark::Stamp* stamp = nullptr;
+
+int WriteStamp(WorkerContext&) {
+  stamp->store(NowNs(), std::memory_order_release);
+  return 0;
+}
+
+int DoNothing(WorkerContext&) { return 0; }
+
+int SleepForever(WorkerContext&) {
+  for (;;) ::pause();
+}
+
+bool ForkOnce(BareForkAnswer& answer) {
+  const std::int64_t begun_ns = NowNs();
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    stamp->store(NowNs(), std::memory_order_release);
+    ::_exit(0);
+  }
+  if (pid < 0) return false;
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return false;
+  }
+  answer.exit_ns = NowNs() - begun_ns;
+  answer.first_ns = stamp->load(std::memory_order_acquire) - begun_ns;
+  return true;
+}
+
+int ForkAndWait(WorkerContext&) {
+  BareForkQuestion question;
+  while (::read(0, &question, sizeof(question)) == sizeof(question)) {
+    if (question.idle_us > 0) {
+      const timespec idle = {question.idle_us / 1'000'000,
+                             question.idle_us % 1'000'000 * 1000};
+      ::nanosleep(&idle, nullptr);
+    }
+    BareForkAnswer answer;
+    const std::int64_t begun_ns = NowNs();
+    for (std::int64_t i = 0; i < question.count; ++i) {
+      if (!ForkOnce(answer)) return 1;
+    }
+    answer.total_ns = NowNs() - begun_ns;
+    if (::write(1, &answer, sizeof(answer)) != sizeof(answer)) return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  forkserver::Zygote zygote(argc, argv);
+  stamp = forkserver::benchmark::MapStamp();
+  if (stamp == nullptr) return 2;
+  zygote.AddEntry("stamp", WriteStamp);
+  zygote.AddEntry("nothing", DoNothing);
+  zygote.AddEntry("sleep", SleepForever);
+  zygote.AddEntry("fork_and_wait", ForkAndWait);
+  return zygote.Serve();
+}

@@ -1,0 +1,117 @@
+// A forked worker, from the request to the first instruction of its entry and
+// to its exit record, against fork + wait in the zygote's program run by hand.
+#include <string>
+#include <vector>
+
+#include "tools/benchmark/bare.h"
+#include "tools/benchmark/bare_fork.h"
+#include "tools/benchmark/cases.h"
+#include "tools/benchmark/measure.h"
+
+namespace forkserver::benchmark {
+namespace {
+
+constexpr int kWarmRounds = 1000;
+constexpr int kColdRounds = 150;
+constexpr int kMultiprocessingRounds = 100;
+
+using Values = Result<std::vector<double>>;
+
+Contender BareFork(Helper& helper) {
+  Contender contender;
+  contender.series = {"fork/first", "fork/exit"};
+  contender.run = [&helper](std::chrono::microseconds idle) -> Values {
+    BareForkQuestion question;
+    // It sleeps itself: being asked must not warm it.
+    question.idle_us = idle.count();
+    // The last one is told of; the others warm.
+    question.count = idle.count() > 0 ? 1 : 2;
+    BareForkAnswer answer;
+    auto asked =
+        helper.Ask(&question, sizeof(question), &answer, sizeof(answer));
+    if (!asked) return asked.error();
+    return std::vector<double>{ToMicroseconds(answer.first_ns),
+                               ToMicroseconds(answer.exit_ns)};
+  };
+  contender.warm_up = false;
+  return contender;
+}
+
+Contender Forked(Client& client, const ForkOptions& options, Stamp& stamp) {
+  Contender contender;
+  contender.series = {"forkserverd/first", "forkserverd/exit"};
+  contender.run = [&](std::chrono::microseconds idle) -> Values {
+    Idle(idle);
+    const std::int64_t begun_ns = NowNs();
+    if (auto done = RunToExit(client, options); !done) return done.error();
+    const std::int64_t ended_ns = NowNs();
+    return std::vector<double>{
+        ToMicroseconds(stamp.load(std::memory_order_acquire) - begun_ns),
+        ToMicroseconds(ended_ns - begun_ns)};
+  };
+  return contender;
+}
+
+}  // namespace
+
+Rows MeasureForked(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  if (auto started = daemon->StartZygote(context.programs); !started) {
+    return started.error();
+  }
+  auto helper = Helper::Start({context.programs.zygote, "fork_and_wait"});
+  if (!helper) return helper.error();
+  const ForkOptions options = ForkRequest("stamp");
+  const std::vector<Contender> contenders = {
+      BareFork(*helper), Forked(daemon->client(), options, *context.stamp),
+      Timed("fork_and_wait",
+            [&] { return ForkAndWait(daemon->client(), options); })};
+
+  std::vector<Row> rows;
+  for (const bool warm : {true, false}) {
+    auto measured =
+        Interleave(contenders, context.PaceOf(warm ? kWarmRounds : kColdRounds,
+                                              warm ? kNoIdle : kColdIdle));
+    if (!measured) return measured.error();
+    Append(rows,
+           MakeRows(warm ? "forked/warm/" : "forked/cold/", *measured,
+                    {{"forkserverd/first", "fork/first", {}},
+                     {"forkserverd/exit", "fork/exit", Aim{warm ? 5.0 : 2.5}},
+                     {"fork_and_wait", "fork/exit", {}}}));
+  }
+  return rows;
+}
+
+Rows MeasureMultiprocessing(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  if (auto started = daemon->StartZygote(context.programs); !started) {
+    return started.error();
+  }
+  auto script =
+      Helper::Start({"/usr/bin/python3", context.programs.python_test});
+  if (!script) return script.error();
+  const ForkOptions options = ForkRequest("nothing");
+  Contender multiprocessing;
+  multiprocessing.series = {"multiprocessing"};
+  multiprocessing.run = [&script](std::chrono::microseconds) -> Values {
+    const char question = '\n';
+    std::int64_t elapsed_ns = 0;
+    auto asked = script->Ask(&question, 1, &elapsed_ns, sizeof(elapsed_ns));
+    if (!asked) return asked.error();
+    return std::vector<double>{ToMicroseconds(elapsed_ns)};
+  };
+  multiprocessing.warm_up = false;
+  auto measured =
+      Interleave({Timed("forkserverd",
+                        [&] { return RunToExit(daemon->client(), options); }),
+                  multiprocessing},
+                 context.PaceOf(kMultiprocessingRounds, kNoIdle));
+  if (!measured) return measured.error();
+  return MakeRows(
+      "multiprocessing/", *measured,
+      {{"multiprocessing", "forkserverd", Aim{40, /*at_least=*/true}}});
+}
+
+}  // namespace forkserver::benchmark

@@ -1,0 +1,47 @@
+// The cases of the benchmark. Each starts what it needs, measures, stops it
+// and returns its rows, or the error that kept it from measuring.
+#pragma once
+
+#include <forkserver/result.h>
+
+#include <chrono>
+#include <vector>
+
+#include "tools/benchmark/private_daemon.h"
+#include "tools/benchmark/report.h"
+#include "tools/benchmark/sampler.h"
+#include "tools/benchmark/shared_stamp.h"
+
+namespace forkserver::benchmark {
+
+struct CaseContext {
+  Programs programs;
+  Stamp* stamp = nullptr;  // mapped by every zygote of the benchmark too
+  bool quick = false;
+  std::chrono::milliseconds patience{0};
+
+  // Few rounds when quick.
+  Pace PaceOf(int rounds, std::chrono::microseconds idle) const {
+    return {quick ? 5 : rounds, idle, patience};
+  }
+};
+
+using Rows = Result<std::vector<Row>>;
+
+// Exec workers against posix_spawn and vfork + exec.
+Rows MeasureExecTiny(const CaseContext& context);
+Rows MeasureExecTrue(const CaseContext& context);
+// Forked workers against fork in a process of the same size.
+Rows MeasureForked(const CaseContext& context);
+// Forked workers against CPython's multiprocessing forkserver.
+Rows MeasureMultiprocessing(const CaseContext& context);
+// Requests per second.
+Rows MeasureThroughputExec(const CaseContext& context);
+Rows MeasureThroughputForked(const CaseContext& context);
+// A request while many other workers live.
+Rows MeasureLiveExec(const CaseContext& context);
+Rows MeasureLiveForked(const CaseContext& context);
+// Where the time of a request goes.
+Rows MeasureJourney(const CaseContext& context);
+
+}  // namespace forkserver::benchmark

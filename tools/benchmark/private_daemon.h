@@ -1,0 +1,62 @@
+// A forkserverd of the benchmark's own, in a folder of its own in /tmp, and a
+// client of it. Destroying it stops the daemon and removes the folder.
+#pragma once
+
+#include <forkserver/client.h>
+#include <forkserver/result.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+
+namespace forkserver::benchmark {
+
+// The programs that are measured and that measure.
+struct Programs {
+  std::string forkserverd;
+  std::string zygote;       // benchmark_zygote
+  std::string tiny;         // tiny_program
+  std::string python_test;  // multiprocessing_forkserver.py
+};
+
+inline constexpr char kZygoteName[] = "benchmark";
+
+class PrivateDaemon {
+ public:
+  static Result<PrivateDaemon> Start(const Programs& programs);
+  PrivateDaemon(PrivateDaemon&& other) noexcept;
+  PrivateDaemon& operator=(PrivateDaemon&&) = delete;
+  ~PrivateDaemon();
+
+  Client& client() { return client_; }
+
+  // Starts benchmark_zygote in it.
+  Result<void> StartZygote(const Programs& programs);
+
+ private:
+  PrivateDaemon(std::string folder, pid_t pid, Client client);
+  std::string folder_;
+  pid_t pid_ = 0;
+  Client client_;
+};
+
+// Streams on /dev/null, everything else the benchmark's own.
+SpawnOptions SpawnRequest(std::vector<std::string> argv);
+ForkOptions ForkRequest(std::string entry);
+
+// From the request to the exit record by the fastest way of the SDK: one
+// request, one answer. A worker that does not exit with 0 is an error.
+Result<void> RunToExit(Client& client, const SpawnOptions& options);
+Result<void> RunToExit(Client& client, const ForkOptions& options);
+
+// The same for a client that also wants to know when the worker runs.
+Result<void> SpawnAndWait(Client& client, const SpawnOptions& options);
+Result<void> ForkAndWait(Client& client, const ForkOptions& options);
+
+// `count` requests, of which `in_flight` run at any time.
+// `request` is SpawnAsync or ForkAsync, bound.
+using AsyncRequest = std::function<void(std::function<void(Result<Worker>)>)>;
+Result<void> RunInFlight(Client& client, const AsyncRequest& request, int count,
+                         int in_flight);
+
+}  // namespace forkserver::benchmark

@@ -1,0 +1,175 @@
+#include "tools/forkserver/command_line.h"
+
+#include <forkserver/version.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/forkserver/declare_options.h"
+#include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/output.h"
+
+namespace forkserver::cli {
+namespace {
+
+class SynopsisFormatter : public CLI::Formatter {
+ public:
+  explicit SynopsisFormatter(std::string synopsis)
+      : synopsis_(std::move(synopsis)) {
+    column_width(26);
+  }
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "Usage: " + synopsis_ + "\n";
+  }
+
+ private:
+  std::string synopsis_;
+};
+
+// The command that was given so far, for help and for errors.
+class Grammar {
+ public:
+  explicit Grammar(Options& options) {
+    app_.description("forkserver: the command line of forkserverd.");
+    app_.formatter(std::make_shared<SynopsisFormatter>(
+        "forkserver [options] COMMAND ..."));
+    app_.footer(
+        "`forkserver COMMAND --help` tells more. Durations: 2s, 500ms, 1m; a "
+        "bare number is seconds.\nExample:\n  forkserver run -- make");
+    app_.set_version_flag("--version", std::string("forkserver ") + kVersion);
+    app_.require_subcommand(1);
+    AddGlobalOptions(app_, options, true);
+    for (const Command& command : Commands()) Add(command, options);
+  }
+
+  CLI::App& app() { return app_; }
+
+  // What the words so far chose; null and the group, or the program itself.
+  const CLI::App& Selected() const {
+    const CLI::App* selected = &app_;
+    while (!selected->get_subcommands().empty()) {
+      selected = selected->get_subcommands().back();
+    }
+    return *selected;
+  }
+  const Command* SelectedCommand() const {
+    const auto found = commands_.find(&Selected());
+    return found == commands_.end() ? nullptr : found->second;
+  }
+
+ private:
+  void Add(const Command& command, Options& options) {
+    const std::string name(command.name);
+    const auto space = name.find(' ');
+    CLI::App* parent = &app_;
+    if (space != name.npos) parent = &Group(name.substr(0, space));
+    CLI::App* app = parent->add_subcommand(
+        space == name.npos ? name : name.substr(space + 1),
+        std::string(command.description));
+    app->footer(std::string(command.notes));
+    app->formatter(std::make_shared<SynopsisFormatter>(
+        "forkserver " + name + " " + std::string(command.synopsis)));
+    Declare(command, *app, options);
+    commands_[app] = &command;
+  }
+
+  // Made with its first command, so that lists have the table's order.
+  CLI::App& Group(const std::string& name) {
+    CLI::App*& app = groups_[name];
+    if (app != nullptr) return *app;
+    app = app_.add_subcommand(name);
+    for (const CommandGroup& group : CommandGroups()) {
+      if (group.name == name) app->description(std::string(group.description));
+    }
+    app->require_subcommand(1);
+    app->footer("`forkserver " + name + " COMMAND --help` tells more.");
+    app->formatter(std::make_shared<SynopsisFormatter>("forkserver " + name +
+                                                       " COMMAND ..."));
+    return *app;
+  }
+
+  CLI::App app_;
+  std::map<std::string, CLI::App*> groups_;
+  std::map<const CLI::App*, const Command*> commands_;
+};
+
+int ReportUsageError(const Grammar& grammar, const std::string& what) {
+  const Command* command = grammar.SelectedCommand();
+  std::string help = "forkserver";
+  if (command != nullptr) {
+    help += " " + std::string(command->name);
+  } else if (&grammar.Selected() != &const_cast<Grammar&>(grammar).app()) {
+    help += " " + grammar.Selected().get_name();
+  }
+  PrintError(what + "; see `" + help + " --help`");
+  return command != nullptr ? command->usage_exit_code : kUsage;
+}
+
+// What CLI11 cannot know. Returns what is wrong, or nothing.
+std::string TakeWords(const Command& command, std::vector<std::string> first,
+                      bool separated, std::vector<std::string> words,
+                      Options& options) {
+  if (!first.empty()) {
+    // `run CMD ARGS -- MORE`: everything from CMD on is the command.
+    if (first.front().starts_with('-')) {
+      return "unknown option " + first.front();
+    }
+    if (separated) first.emplace_back("--");
+    words.insert(words.begin(), first.begin(), first.end());
+  }
+  if ((command.options & kWords) == 0 && separated) {
+    return "this command takes nothing after --";
+  }
+  if ((command.options & kCommand) != 0 && words.empty()) {
+    return "which command? It comes after --";
+  }
+  if ((command.options & kZygoteOptions) != 0 &&
+      words.empty() == options.parent.empty()) {
+    return "a zygote needs either a command after --, or --parent";
+  }
+  options.words = std::move(words);
+  return {};
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, char** argv) {
+  CommandLine line;
+  std::vector<std::string> own(argv + std::min(argc, 1), argv + argc);
+  const auto separator = std::find(own.begin(), own.end(), "--");
+  const bool separated = separator != own.end();
+  std::vector<std::string> words;
+  if (separated) words.assign(separator + 1, own.end());
+  own.erase(separator, own.end());
+  std::reverse(own.begin(), own.end());  // as CLI11 wants them
+
+  Grammar grammar(line.options);
+  try {
+    grammar.app().parse(std::move(own));
+  } catch (const CLI::CallForHelp&) {
+    PrintLine(grammar.app().help());
+    return line;
+  } catch (const CLI::CallForVersion&) {
+    PrintLine(std::string("forkserver ") + kVersion);
+    return line;
+  } catch (const CLI::ParseError& error) {
+    line.exit_code = ReportUsageError(grammar, error.what());
+    return line;
+  }
+  const Command* command = grammar.SelectedCommand();
+  const std::string wrong =
+      TakeWords(*command, grammar.Selected().remaining(), separated,
+                std::move(words), line.options);
+  if (!wrong.empty()) {
+    line.exit_code = ReportUsageError(grammar, wrong);
+    return line;
+  }
+  line.command = command;
+  return line;
+}
+
+}  // namespace forkserver::cli

@@ -1,0 +1,115 @@
+#include "tools/forkserver/command_table.h"
+
+#include "tools/forkserver/daemon_commands.h"
+#include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/run_commands.h"
+#include "tools/forkserver/worker_commands.h"
+#include "tools/forkserver/zygote_commands.h"
+
+namespace forkserver::cli {
+namespace {
+
+constexpr unsigned kNewWorker = kProcessOptions | kWorkerOptions;
+
+constexpr Command kCommands[] = {
+    {"run", "[options] -- CMD...",
+     "Run a command as a worker, with the streams of this terminal.",
+     "Starts a daemon if none runs. INT, TERM, HUP and QUIT are forwarded to\n"
+     "the command's process group.\n"
+     "Example:\n"
+     "  forkserver run --timeout 1m --limit nofile=256 -- make -j4\n"
+     "Exit codes: the command's own, or\n"
+     "  128+N  signal N ended it\n"
+     "  124    its --timeout ran out\n"
+     "  125    forkserver itself failed, or wrong usage\n"
+     "  126    the command cannot be executed\n"
+     "  127    the command was not found",
+     kNewWorker | kWords | kCommand, kFailed, RunExecWorker},
+    {"fork", "NAME [options] [-- ARGS...]",
+     "Fork a worker from the zygote NAME, with the streams of this terminal.",
+     "Starts a daemon if none runs; the zygote must have been started.\n"
+     "Example:\n"
+     "  forkserver fork render --entry frame --args 17 --timeout 30s\n"
+     "Exit codes: as of `forkserver run`",
+     kNewWorker | kForkOptions | kZygoteName | kWords, kFailed,
+     RunForkedWorker},
+    {"zygote start", "NAME [options] [-- CMD...]",
+     "Start a zygote, or find the same one running.",
+     "It stays until it is stopped or unused for the daemon's --zygote-idle.\n"
+     "Starts a daemon if none runs.\n"
+     "Example:\n"
+     "  forkserver zygote start render --preload fonts -- ./render_tests",
+     kJsonOption | kProcessOptions | kZygoteOptions | kZygoteName | kWords,
+     kUsage, StartZygote},
+    {"zygote ls", "[options]", "List the zygotes.",
+     "Example:\n  forkserver zygote ls --json", kJsonOption, kUsage,
+     ListZygotes},
+    {"zygote stop", "NAME [options]",
+     "Retire a zygote: it forks no more, and ends with its last worker.",
+     "Example:\n  forkserver zygote stop render", kZygoteName, kUsage,
+     StopZygote},
+    {"ps", "[options]", "List the live workers.", "Example:\n  forkserver ps",
+     kJsonOption, kUsage, ListWorkers},
+    {"wait", "ID [options]",
+     "Wait for the end of a worker, and exit as it did.",
+     "Example:\n"
+     "  id=$(forkserver run --detach -- ./long_job); forkserver wait $id\n"
+     "Exit codes: the worker's own, or\n"
+     "  128+N  signal N ended it\n"
+     "  124    the worker's own timeout ran out\n"
+     "  125    not waited to its end: --timeout, no such worker, no daemon",
+     kJsonOption | kWorkerId | kWaitOptions, kUsage, WaitForWorker},
+    {"kill", "[-s SIG] ID [options]", "Send a signal to a worker.",
+     "Example:\n  forkserver kill -s USR1 --group $id",
+     kWorkerId | kKillOptions, kUsage, SignalWorker},
+    {"stop", "ID [options]",
+     "Stop a worker and its process group: TERM, grace period, KILL.",
+     "Prints how it ended, and exits 0 when it has.\n"
+     "Example:\n  forkserver stop --grace 2s $id",
+     kJsonOption | kWorkerId | kStopOptions, kUsage, StopWorker},
+    {"status", "[options]", "Show the daemon's state in numbers.",
+     "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
+    {"events", "[options]",
+     "Print one line for each change of a worker or zygote, until Ctrl-C.",
+     "Example:\n  forkserver events --json | jq .event", kJsonOption, kUsage,
+     PrintEvents},
+    {"daemon start", "[options]", "Start forkserverd in the background.",
+     "Example:\n"
+     "  forkserver daemon start --idle-exit 1h\n"
+     "Exit codes, forkserverd's own:\n"
+     "  0      it serves now\n"
+     "  1      one serves the socket already\n"
+     "  3      it could not start, and says why\n"
+     "  125    no forkserverd was found",
+     kDaemonOptions, kUsage, StartDaemonProcess},
+    {"daemon stop", "[options]",
+     "Stop the daemon and its workers, and wait until it has ended.",
+     "Example:\n"
+     "  forkserver daemon stop\n"
+     "Exit codes:\n"
+     "  0      it has ended, or none was there\n"
+     "  125    it has not ended within 30 s",
+     0, kUsage, StopDaemonProcess},
+    {"daemon status", "[options]", "Tell whether a daemon serves the socket.",
+     "Example:\n"
+     "  forkserver daemon status || forkserver daemon start\n"
+     "Exit codes:\n"
+     "  0      it serves\n"
+     "  1      none does (with --json: prints null)",
+     kJsonOption, kUsage, PrintDaemonState},
+    {"socket-path", "[options]", "Print the path of the daemon's socket.",
+     "Example:\n  FORKSERVER_SOCKET=$(forkserver socket-path) ./my_tests", 0,
+     kUsage, PrintSocketPath},
+};
+
+constexpr CommandGroup kGroups[] = {
+    {"zygote", "Start, list and stop zygotes."},
+    {"daemon", "Start, stop and look for the daemon."},
+};
+
+}  // namespace
+
+std::span<const Command> Commands() { return kCommands; }
+std::span<const CommandGroup> CommandGroups() { return kGroups; }
+
+}  // namespace forkserver::cli

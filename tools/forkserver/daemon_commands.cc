@@ -1,0 +1,205 @@
+#include "tools/forkserver/daemon_commands.h"
+
+#include <forkserver/client.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/process/platform.h"
+#include "tools/forkserver/connect.h"
+#include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/find_daemon.h"
+#include "tools/forkserver/json.h"
+#include "tools/forkserver/output.h"
+#include "tools/forkserver/signal_pipe.h"
+
+extern char** environ;
+
+namespace forkserver::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kStopTimeout{30};
+
+std::string DescribeEvent(const Event& event) {
+  std::string text = event.event;
+  if (event.worker) {
+    const WorkerInfo& worker = *event.worker;
+    text += " " + worker.id;
+    if (!worker.name.empty()) text += " " + worker.name;
+    text += " pid " + std::to_string(worker.pid);
+    if (!worker.zygote.empty()) text += " zygote " + worker.zygote;
+    if (worker.exit) text += ": " + Describe(*worker.exit);
+  } else if (event.zygote) {
+    text +=
+        " " + event.zygote->name + " pid " + std::to_string(event.zygote->pid);
+  } else if (event.snapshot) {
+    text += ": events were lost; " +
+            std::to_string(event.snapshot->workers.size()) + " workers, " +
+            std::to_string(event.snapshot->zygotes.size()) + " zygotes";
+  }
+  return text;
+}
+
+int RunDaemon(std::vector<std::string> words) {
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  const int spawned =
+      ::posix_spawn(&pid, argv.front(), nullptr, nullptr, argv.data(), environ);
+  if (spawned != 0) {
+    return Fail(SystemError("posix_spawn(" + words.front() + ")", spawned));
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return Fail(SystemError("waitpid(forkserverd)", errno));
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status)
+                           : kSignalBase + WTERMSIG(status);
+}
+
+// False at the deadline. Readable or broken: true.
+bool AwaitReadable(int fd, Clock::time_point deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0) return false;
+    pollfd polled = {fd, POLLIN, 0};
+    if (::poll(&polled, 1, static_cast<int>(left.count())) > 0) return true;
+  }
+}
+
+// Until the daemon has closed the connection, and then until its process has
+// ended where that can be seen: another one can be started then.
+bool AwaitDaemonEnd(Client& client, const UniqueFd& process) {
+  const auto deadline = Clock::now() + kStopTimeout;
+  while (client.Process()) {
+    if (!AwaitReadable(client.descriptor(), deadline)) return false;
+  }
+  return !process || AwaitReadable(process.get(), deadline);
+}
+
+}  // namespace
+
+int PrintStatus(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  Result<DaemonStatus> status = client->Status();
+  if (!status) return Fail(status.error());
+  if (options.json) {
+    PrintLine(ToJson(*status));
+    return kOk;
+  }
+  const auto uptime_s = status->uptime_ms / 1000;
+  PrintTable({
+      {"pid", std::to_string(status->pid)},
+      {"version", status->version},
+      {"protocol", std::to_string(status->protocol)},
+      {"instance", status->instance},
+      {"socket", status->socket},
+      {"uptime", std::to_string(uptime_s) + " s"},
+      {"clients", std::to_string(status->clients)},
+      {"workers", std::to_string(status->workers)},
+      {"zygotes", std::to_string(status->zygotes)},
+      {"launched", std::to_string(status->launched)},
+      {"records kept", std::to_string(status->records_kept)},
+      {"open fds", std::to_string(status->open_fds)},
+      {"threads", std::to_string(status->threads)},
+      {"log", status->log.empty() ? "standard error" : status->log},
+  });
+  return kOk;
+}
+
+int PrintEvents(const Options& options) {
+  auto signals = SignalPipe::Open({SIGINT, SIGTERM});
+  if (!signals) return Fail(signals.error());
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  bool written = true;
+  auto snapshot = client->Subscribe([&](const Event& event) {
+    PrintLine(options.json ? ToJson(event) : DescribeEvent(event));
+    written = written && FlushOutput();
+  });
+  if (!snapshot) return Fail(snapshot.error());
+  while (true) {
+    auto processed = client->Process();
+    if (!written) return kFailed;
+    if (!processed) return Fail(processed.error());
+    pollfd polled[2] = {{signals->descriptor(), POLLIN, 0},
+                        {client->descriptor(), POLLIN, 0}};
+    if (::poll(polled, 2, -1) > 0 && polled[0].revents != 0) return kOk;
+  }
+}
+
+int StartDaemonProcess(const Options& options) {
+  Result<std::string> program = FindDaemon();
+  if (!program) return Fail(program.error());
+  const std::string socket = SocketPath(options);
+  std::vector<std::string> words = {*program, "--socket", socket};
+  words.insert(words.end(), options.daemon_arguments.begin(),
+               options.daemon_arguments.end());
+  // It explains its failures itself.
+  const int code = RunDaemon(std::move(words));
+  if (code == kOk) PrintLine("forkserverd serves " + socket);
+  return code;
+}
+
+int StopDaemonProcess(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client && IsAbsent(client.error())) {
+    PrintLine("no daemon serves " + SocketPath(options));
+    return kOk;
+  }
+  if (!client) return Fail(client.error());
+  Result<DaemonStatus> status = client->Status();
+  if (!status) return Fail(status.error());
+  const UniqueFd process = OpenProcess(static_cast<pid_t>(status->pid));
+  auto asked = client->Shutdown();
+  // It may be gone before its reply is read.
+  if (!asked && asked.error().code != error_code::kConnectionLost) {
+    return Fail(asked.error());
+  }
+  if (!AwaitDaemonEnd(*client, process)) {
+    return Fail(MakeError(error_code::kTimeout,
+                          "forkserverd (pid " + std::to_string(status->pid) +
+                              ") has not stopped within " +
+                              std::to_string(kStopTimeout.count()) + " s",
+                          "its workers may have longer grace periods: see "
+                          "`forkserver ps`"));
+  }
+  PrintLine("stopped forkserverd (pid " + std::to_string(status->pid) + ")");
+  return kOk;
+}
+
+int PrintDaemonState(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client && IsAbsent(client.error())) {
+    PrintLine(options.json ? "null"
+                           : "no daemon serves " + SocketPath(options));
+    return kNoDaemon;
+  }
+  if (!client) return Fail(client.error());
+  Result<DaemonStatus> status = client->Status();
+  if (!status) return Fail(status.error());
+  PrintLine(options.json ? ToJson(*status)
+                         : "forkserverd (pid " + std::to_string(status->pid) +
+                               ") serves " + status->socket);
+  return kOk;
+}
+
+int PrintSocketPath(const Options& options) {
+  PrintLine(SocketPath(options));
+  return kOk;
+}
+
+}  // namespace forkserver::cli

@@ -1,0 +1,192 @@
+// The options of each OptionSet, declared to CLI11. Part of command_line.cc,
+// the only one to include this: CLI11 takes seconds to compile.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/forkserver/command_table.h"
+#include "tools/forkserver/options.h"
+#include "tools/forkserver/values.h"
+
+namespace forkserver::cli {
+
+// An option whose text `parse` reads and `store` keeps.
+template <typename Parse, typename Store>
+CLI::Option* AddParsed(CLI::App& app, const std::string& name, Parse parse,
+                       Store store, const std::string& description) {
+  return app.add_option_function<std::string>(
+      name,
+      [=](const std::string& text) {
+        auto value = parse(text);
+        if (!value) {
+          throw CLI::ValidationError(name, value.error().message);
+        }
+        store(*std::move(value));
+      },
+      description);
+}
+
+template <typename Target>
+CLI::Option* AddDuration(CLI::App& app, const std::string& name, Target& target,
+                         const std::string& description) {
+  return AddParsed(
+             app, name, ParseDuration,
+             [&target](std::chrono::milliseconds value) { target = value; },
+             description)
+      ->type_name("DURATION");
+}
+
+// May be given several times, one value each time.
+inline CLI::Option* AddRepeatable(CLI::App& app, const std::string& name,
+                                  std::vector<std::string>& target,
+                                  const std::string& description) {
+  return app.add_option(name, target, description)
+      ->type_size(1)
+      ->allow_extra_args(false);
+}
+
+inline std::string CheckVariable(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals != text.npos && equals > 0) return {};
+  return "'" + text + "' is not NAME=value";
+}
+
+inline void AddProcessOptions(CLI::App& app, Options& options) {
+  app.add_option("--cwd", options.cwd, "Working directory (default: this one)")
+      ->type_name("DIR");
+  AddRepeatable(app, "--env", options.env,
+                "Set a variable; may be repeated (default: the environment of "
+                "this command)")
+      ->check(CheckVariable)
+      ->type_name("NAME=VALUE");
+  app.add_flag("--clean-env", options.clean_env,
+               "Only the variables given with --env");
+  AddParsed(
+      app, "--umask", ParseUmask, [&](int mask) { options.umask = mask; },
+      "File mode mask, octal")
+      ->type_name("MODE");
+  app.add_option_function<std::vector<std::string>>(
+         "--limit",
+         [&](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) {
+             auto limit = ParseLimit(text);
+             if (!limit) {
+               throw CLI::ValidationError("--limit", limit.error().message);
+             }
+             options.limits.insert_or_assign(limit->first, limit->second);
+           }
+         },
+         "Resource limit, as nofile=256 or as=2G:4G or core=unlimited; may be "
+         "repeated")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->type_name("NAME=SOFT[:HARD]");
+  app.add_option("--nice", options.nice, "Niceness, -20 to 19")->type_name("N");
+  app.add_flag("--session", options.session,
+               "Lead a session of its own instead of a process group");
+}
+
+inline void AddWorkerOptions(CLI::App& app, Options& options) {
+  AddDuration(app, "--timeout", options.timeout,
+              "Stop it after this time (default: never)");
+  AddDuration(app, "--grace", options.grace,
+              "Between TERM and KILL when it is stopped (default: 5s)");
+  app.add_option("--name", options.name, "Name for lists")->type_name("NAME");
+  app.add_flag("--detach", options.detach,
+               "Print the worker's id and return; it lives on. Its streams "
+               "that are terminals or output pipes become /dev/null");
+}
+
+inline void AddForkOptions(CLI::App& app, Options& options) {
+  app.add_option("--entry", options.entry,
+                 "Which entry to run (default: the only one)")
+      ->type_name("ENTRY");
+  app.add_option("--args", options.args, "Bytes for the entry")
+      ->type_name("STRING");
+  app.add_flag("--result", options.result,
+               "Print the result that the entry sets, after its own output. "
+               "A signal then ends this command, and so the worker")
+      ->excludes(app.get_option("--detach"));
+}
+
+inline void AddZygoteOptions(CLI::App& app, Options& options) {
+  AddRepeatable(app, "--preload", options.preload,
+                "Preload step; may be repeated, in order")
+      ->type_name("STEP");
+  app.add_option("--parent", options.parent,
+                 "Fork it from this zygote, instead of running CMD")
+      ->type_name("ZYGOTE");
+  app.add_flag("--replace", options.replace,
+               "Retire one of the same name that is not the same");
+}
+
+inline void AddDaemonOptions(CLI::App& app, Options& options) {
+  const auto forward = [&](const std::string& name, const std::string& type,
+                           const std::string& description) {
+    app.add_option_function<std::string>(
+           name,
+           [&options, name](const std::string& value) {
+             options.daemon_arguments.push_back(name);
+             options.daemon_arguments.push_back(value);
+           },
+           description)
+        ->type_name(type);
+  };
+  forward("--idle-exit", "DURATION", "End after this time without any use");
+  forward("--zygote-idle", "DURATION", "End zygotes that are unused so long");
+  forward("--log-level", "LEVEL", "How much it logs");
+  app.add_flag_callback(
+      "--allow-confined",
+      [&] { options.daemon_arguments.push_back("--allow-confined"); },
+      "Serve clients that are more confined than the daemon");
+}
+
+inline void AddGlobalOptions(CLI::App& app, Options& options, bool json) {
+  app.add_option("--socket", options.socket,
+                 "The daemon's socket (default: `forkserver socket-path`)")
+      ->type_name("PATH");
+  if (json) app.add_flag("--json", options.json, "Print JSON, nothing else");
+}
+
+// Everything that `command` takes; parsing stores it in `options`.
+inline void Declare(const Command& command, CLI::App& app, Options& options) {
+  const auto has = [&](OptionSet set) { return (command.options & set) != 0; };
+  if (has(kZygoteName)) {
+    app.add_option("NAME", options.zygote, "The zygote")->required();
+  }
+  if (has(kWorkerId)) {
+    app.add_option("ID", options.worker_id, "The worker")->required();
+  }
+  if (has(kProcessOptions)) AddProcessOptions(app, options);
+  if (has(kWorkerOptions)) AddWorkerOptions(app, options);
+  if (has(kForkOptions)) AddForkOptions(app, options);
+  if (has(kZygoteOptions)) AddZygoteOptions(app, options);
+  if (has(kDaemonOptions)) AddDaemonOptions(app, options);
+  if (has(kWaitOptions)) {
+    AddDuration(app, "--timeout", options.wait_timeout,
+                "Give up after this time (default: never)");
+  }
+  if (has(kStopOptions)) {
+    AddDuration(app, "--grace", options.stop_grace,
+                "Between TERM and KILL (default: the worker's own)");
+  }
+  if (has(kKillOptions)) {
+    options.signal = SIGTERM;
+    AddParsed(
+        app, "-s,--signal", ParseSignal,
+        [&](int signal) { options.signal = signal; },
+        "Name with or without SIG, or number (default: TERM)")
+        ->type_name("SIG");
+    app.add_flag("--group", options.group, "To its whole process group");
+  }
+  AddGlobalOptions(app, options, has(kJsonOption));
+  // Without it `run ls -l` would take -l for an option of its own.
+  if (has(kCommand)) app.prefix_command();
+}
+
+}  // namespace forkserver::cli

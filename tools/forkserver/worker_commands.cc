@@ -1,0 +1,61 @@
+#include "tools/forkserver/worker_commands.h"
+
+#include <forkserver/client.h>
+
+#include <string>
+#include <vector>
+
+#include "tools/forkserver/connect.h"
+#include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/json.h"
+#include "tools/forkserver/output.h"
+#include "tools/forkserver/worker_outcome.h"
+
+namespace forkserver::cli {
+
+int ListWorkers(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  Result<Snapshot> snapshot = client->List();
+  if (!snapshot) return Fail(snapshot.error());
+  if (options.json) {
+    PrintLine(ToJson(snapshot->workers));
+    return kOk;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "NAME", "PID", "KIND", "ZYGOTE", "STATE"}};
+  for (const WorkerInfo& worker : snapshot->workers) {
+    rows.push_back({worker.id, worker.name, std::to_string(worker.pid),
+                    std::string(NameOf(worker.kind)), worker.zygote,
+                    std::string(NameOf(worker.state))});
+  }
+  PrintTable(rows);
+  return kOk;
+}
+
+int WaitForWorker(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  auto record = client->Wait(options.worker_id, options.wait_timeout);
+  if (!record) return Fail(record.error());
+  if (options.json) PrintLine(ToJson(*record));
+  return ReportEnd(*record);
+}
+
+int SignalWorker(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  auto sent = client->Signal(options.worker_id, options.signal, options.group);
+  return sent ? kOk : Fail(sent.error());
+}
+
+int StopWorker(const Options& options) {
+  Result<Client> client = ConnectToRunning(options);
+  if (!client) return Fail(client.error());
+  auto record = client->Stop(options.worker_id, options.stop_grace);
+  if (!record) return Fail(record.error());
+  PrintLine(options.json ? ToJson(*record) : Describe(*record));
+  return kOk;
+}
+
+}  // namespace forkserver::cli

@@ -1,0 +1,210 @@
+#!/usr/bin/python3
+"""Puts what Bazel built into a prefix, and takes it away again.
+
+  install_tree.py install --prefix DIR --built BAZEL_BIN
+  install_tree.py uninstall --prefix DIR
+
+tools/install and tools/uninstall call it. PREFIX/share/forkserver/
+install_manifest.txt lists the files, and the folders that had to be made.
+Uninstalling removes exactly those files, and those of the folders that are
+empty then. Nothing outside the prefix is touched: a folder in it that is a
+link to elsewhere is refused.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+
+MANIFEST = "share/forkserver/install_manifest.txt"
+HEADERS = ["client", "error", "result", "types", "version", "zygote"]
+
+# Where it is below the built tree: where it is below the prefix.
+BUILT = {
+    "server/forkserverd": "bin/forkserverd",
+    "tools/forkserver/forkserver": "bin/forkserver",
+    "tools/package/libforkserver_client.a": "lib/libforkserver_client.a",
+    "tools/package/libforkserver_zygote.a": "lib/libforkserver_zygote.a",
+    **{
+        f"tools/package/include/forkserver/{name}.h":
+            f"include/forkserver/{name}.h" for name in HEADERS
+    },
+}
+
+# Beside this program; @VERSION@ is replaced.
+TEMPLATES = {
+    "forkserver.pc": "lib/pkgconfig/forkserver.pc",
+    "forkserverConfig.cmake": "lib/cmake/forkserver/forkserverConfig.cmake",
+    "forkserverConfigVersion.cmake":
+        "lib/cmake/forkserver/forkserverConfigVersion.cmake",
+}
+
+
+class InstallError(Exception):
+    """A sentence for the person who installs."""
+
+
+def contents(built):
+    """{path below the prefix: (bytes, mode)} of all that is installed."""
+    files = {}
+    for source, target in BUILT.items():
+        try:
+            with open(os.path.join(built, source), "rb") as file:
+                mode = 0o755 if target.startswith("bin/") else 0o644
+                files[target] = (file.read(), mode)
+        except FileNotFoundError as error:
+            raise InstallError(f"not built: {error.filename}") from error
+    version = re.search(rb'kVersion\[\] = "([^"]+)"',
+                        files["include/forkserver/version.h"][0]).group(1)
+    for source, target in TEMPLATES.items():
+        beside = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(beside, source), "rb") as file:
+            files[target] = (file.read().replace(b"@VERSION@", version), 0o644)
+    return files
+
+
+def folders_of(paths):
+    """The folders of these paths, outer ones first; "." is the prefix."""
+    found = {"."}
+    for path in paths:
+        while path := os.path.dirname(path):
+            found.add(path)
+    return sorted(found)
+
+
+def check_inside(prefix, path):
+    """Raises unless `path` is below the prefix, links on its way included."""
+    parts = path.split("/")
+    if os.path.isabs(path) or ".." in parts or "" in parts:
+        raise InstallError(f"not a path below the prefix: {path}")
+    root = os.path.realpath(prefix)
+    folder = os.path.realpath(os.path.join(prefix, os.path.dirname(path)))
+    if os.path.commonpath([root, folder]) != root:
+        raise InstallError(f"{os.path.join(prefix, path)} is outside of"
+                           f" {prefix}: its folder is {folder}")
+
+
+def read_manifest(prefix):
+    """(files, folders), both empty if nothing is installed here."""
+    check_inside(prefix, MANIFEST)
+    files, folders = [], []
+    try:
+        with open(os.path.join(prefix, MANIFEST), encoding="utf-8") as lines:
+            for line in lines:
+                kind, _, path = line.rstrip("\n").partition(" ")
+                if kind == "file":
+                    files.append(path)
+                elif kind == "folder":
+                    folders.append(path)
+    except FileNotFoundError:
+        pass
+    return files, folders
+
+
+def write_file(path, data, mode):
+    """Replaces a file in one step: it may be a program that runs."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path),
+                                         prefix=".forkserver-install.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_manifest(prefix, files, folders):
+    lines = ["# What tools/install made here; tools/uninstall removes it."]
+    lines += [f"file {path}" for path in sorted(files)]
+    lines += [f"folder {path}" for path in sorted(folders)]
+    write_file(os.path.join(prefix, MANIFEST),
+               ("\n".join(lines) + "\n").encode(), 0o644)
+
+
+def remove_file(prefix, path):
+    check_inside(prefix, path)
+    try:
+        os.unlink(os.path.join(prefix, path))
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError as error:
+        raise InstallError(f"{error.filename} is a folder now; it stays") \
+            from error
+
+
+def install(prefix, built):
+    """Returns a line that says what was done, as uninstall does."""
+    files = contents(built)
+    old_files, old_folders = read_manifest(prefix)
+    for path in files:
+        check_inside(prefix, path)
+    foreign = [
+        path for path in files
+        if path not in old_files and os.path.lexists(f"{prefix}/{path}")
+    ]
+    if foreign:
+        raise InstallError(
+            f"these files of {prefix} were not installed by tools/install; "
+            f"move them away or choose another --prefix: {' '.join(foreign)}")
+
+    made = set(old_folders)
+    for folder in folders_of([*files, MANIFEST]):
+        path = os.path.join(prefix, folder)
+        if not os.path.isdir(path):
+            os.makedirs(path)
+            made.add(folder)
+    # First the list, then the files: an install that is cut off can be undone.
+    write_manifest(prefix, {*old_files, *files}, made)
+    for path, (data, mode) in files.items():
+        write_file(os.path.join(prefix, path), data, mode)
+    for path in set(old_files) - set(files):
+        remove_file(prefix, path)
+    write_manifest(prefix, files, made)
+    return f"Installed {len(files)} files below {prefix}"
+
+
+def uninstall(prefix):
+    files, folders = read_manifest(prefix)
+    if not files:
+        return f"Nothing is installed below {prefix}"
+    for path in [*files, *(f"{folder}/x" for folder in folders)]:
+        check_inside(prefix, path)
+    for path in [*files, MANIFEST]:
+        remove_file(prefix, path)
+    # Inner folders first.
+    for folder in sorted(folders, reverse=True):
+        path = os.path.normpath(os.path.join(prefix, folder))
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass  # Gone, or somebody else's files are in it.
+    return f"Removed {len(files)} files below {prefix}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["install", "uninstall"])
+    parser.add_argument("--prefix", required=True)
+    parser.add_argument("--built")
+    options = parser.parse_args()
+    prefix = os.path.abspath(os.path.expanduser(options.prefix))
+    try:
+        if options.command == "install":
+            if not options.built:
+                parser.error("install needs --built")
+            print(install(prefix, options.built))
+            if f"{prefix}/bin" not in os.environ.get("PATH", "").split(":"):
+                print(f'By name:  export PATH="{prefix}/bin:$PATH"')
+        else:
+            print(uninstall(prefix))
+    except (InstallError, OSError) as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

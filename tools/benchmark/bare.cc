@@ -94,6 +94,7 @@ Result<Helper> Helper::Start(const std::vector<std::string>& argv) {
   if (!from) return from.error();
   std::vector<std::string> words = argv;
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions;

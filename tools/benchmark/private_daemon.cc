@@ -151,9 +151,10 @@ struct Flight : std::enable_shared_from_this<Flight> {
     ++begun;
     request([self = shared_from_this()](Result<Worker> worker) {
       if (worker) {
-        self->client->OnExit(worker->id, [self](Result<ExitRecord> record) {
-          self->End(CheckExit(record));
-        });
+        self->client->OnExit(worker->id,
+                             [self](const Result<ExitRecord>& record) {
+                               self->End(CheckExit(record));
+                             });
       } else {
         self->End(worker.error());
       }

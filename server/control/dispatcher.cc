@@ -93,12 +93,7 @@ void Dispatcher::OnClientEnded() {
   std::vector<PollSet::Event> events;
   static_cast<void>(clients_.Wait(0, events));
   for (const PollSet::Event& event : events) {
-    // What it asked for before it ended counts, as it does for one whose
-    // connection is found closed first.
-    if (Connection* const connection = Find(event.token)) {
-      OnReadable(*connection);
-    }
-    CloseConnection(event.token, "its process ended");
+    HearOutAndClose(event.token, "its process ended");
   }
   options_.after_batch();
 }
@@ -128,6 +123,13 @@ void Dispatcher::CloseConnection(OwnerId id, const char* why) {
   supervisor_.OwnerGone(id);
 }
 
+void Dispatcher::HearOutAndClose(OwnerId id, const char* why) {
+  // What it asked for before it went counts (a detached worker, say), as it
+  // does for one whose end is found by reading.
+  if (Connection* const connection = Find(id)) OnReadable(*connection);
+  CloseConnection(id, why);
+}
+
 void Dispatcher::MarkDirty(Connection& connection) {
   if (dirty_.empty() || dirty_.back() != connection.id()) {
     dirty_.push_back(connection.id());
@@ -153,7 +155,7 @@ void Dispatcher::FlushAll() {
       status = outbox.Flush(connection->socket());
     }
     if (status == Outbox::Status::kBroken) {
-      CloseConnection(id, "its connection broke");
+      HearOutAndClose(id, "its connection broke");
     } else if (outbox.stalled()) {
       Log(LogLevel::kWarning,
           "client " + std::to_string(id) + " (pid " +

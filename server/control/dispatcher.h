@@ -70,6 +70,8 @@ class Dispatcher {
   void OnClientEnded();
   void Dispatch(Connection& connection, Connection::Frame frame);
   void CloseConnection(OwnerId id, const char* why);
+  // The same after a last look at what it sent.
+  void HearOutAndClose(OwnerId id, const char* why);
   Connection* Find(OwnerId id);
   void MarkDirty(Connection& connection);
 

@@ -109,7 +109,7 @@ class ForkTest(ZygoteTestCase):
         worker = self.fork(self.c, "sleep_forever")
         self.assertEqual(self.c.stop(worker)["reason"], "stopped")
         worker = self.fork(self.c, "sleep_forever",
-                           policy={"timeout_ms": 50})
+                           policy={"timeout_ms": 500})
         self.assertEqual(self.c.wait(worker)["reason"], "timeout")
         worker = self.fork(self.c, "sleep_forever")
         self.c.signal(worker, signal.SIGKILL)

@@ -30,7 +30,8 @@ class SynopsisFormatter : public CLI::Formatter {
   std::string synopsis_;
 };
 
-// The command that was given so far, for help and for errors.
+// The commands as CLI11 knows them. Neither copied nor moved: it keeps
+// references to the options.
 class Grammar {
  public:
   explicit Grammar(Options& options) {
@@ -48,7 +49,8 @@ class Grammar {
 
   CLI::App& app() { return app_; }
 
-  // What the words so far chose; null and the group, or the program itself.
+  // The command that the words up to an error chose, or its group, or the
+  // program itself (which has no name).
   const CLI::App& Selected() const {
     const CLI::App* selected = &app_;
     while (!selected->get_subcommands().empty()) {
@@ -56,6 +58,7 @@ class Grammar {
     }
     return *selected;
   }
+  // Null for a group and the program.
   const Command* SelectedCommand() const {
     const auto found = commands_.find(&Selected());
     return found == commands_.end() ? nullptr : found->second;
@@ -99,12 +102,9 @@ class Grammar {
 
 int ReportUsageError(const Grammar& grammar, const std::string& what) {
   const Command* command = grammar.SelectedCommand();
-  std::string help = "forkserver";
-  if (command != nullptr) {
-    help += " " + std::string(command->name);
-  } else if (&grammar.Selected() != &const_cast<Grammar&>(grammar).app()) {
-    help += " " + grammar.Selected().get_name();
-  }
+  const std::string name = command != nullptr ? std::string(command->name)
+                                              : grammar.Selected().get_name();
+  const std::string help = "forkserver" + (name.empty() ? "" : " " + name);
   PrintError(what + "; see `" + help + " --help`");
   return command != nullptr ? command->usage_exit_code : kUsage;
 }

@@ -52,6 +52,7 @@ std::string DescribeEvent(const Event& event) {
 
 int RunDaemon(std::vector<std::string> words) {
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t pid = 0;

@@ -1,0 +1,85 @@
+#include "tools/forkserver/values.h"
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+namespace forkserver::cli {
+namespace {
+
+// -1 for an error.
+std::int64_t Milliseconds(const std::string& text) {
+  const auto duration = ParseDuration(text);
+  return duration ? duration->count() : -1;
+}
+
+TEST_CASE("a duration has a unit, or is seconds") {
+  CHECK(Milliseconds("2s") == 2'000);
+  CHECK(Milliseconds("500ms") == 500);
+  CHECK(Milliseconds("1m") == 60'000);
+  CHECK(Milliseconds("2h") == 7'200'000);
+  CHECK(Milliseconds("3") == 3'000);
+  CHECK(Milliseconds("0") == 0);
+  CHECK(Milliseconds("0.1") == 100);
+  CHECK(Milliseconds("1.5m") == 90'000);
+}
+
+TEST_CASE("what is not a duration is refused by name") {
+  for (const char* text :
+       {"", "s", "-1", "1x", "1.", ".5", "1.2.3", "1 s", "99999999999999999999",
+        "9223372036854775807", "1e3", "inf", "0x10", "+1"}) {
+    CAPTURE(text);
+    CHECK(Milliseconds(text) == -1);
+  }
+  CHECK(ParseDuration("soon").error().message.find("'soon'") == 0);
+}
+
+TEST_CASE("a signal is a name or a number") {
+  CHECK(*ParseSignal("TERM") == SIGTERM);
+  CHECK(*ParseSignal("SIGTERM") == SIGTERM);
+  CHECK(*ParseSignal("sigusr1") == SIGUSR1);
+  CHECK(*ParseSignal("9") == 9);
+  CHECK(*ParseSignal("0") == 0);
+  for (const char* text : {"", "SIG", "TERMINATE", "-9", "65536", "9x"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseSignal(text));
+  }
+  CHECK(SignalName(SIGTERM) == "SIGTERM");
+  CHECK(SignalName(60) == "signal 60");
+}
+
+TEST_CASE("a umask is octal") {
+  CHECK(*ParseUmask("022") == 022);
+  CHECK(*ParseUmask("0") == 0);
+  for (const char* text : {"", "9", "01000", "-1", "0x1f"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseUmask(text));
+  }
+}
+
+TEST_CASE("a limit is soft, or soft and hard") {
+  const auto both = ParseLimit("nofile=1024:4096");
+  REQUIRE(both);
+  CHECK(both->first == "nofile");
+  CHECK(both->second.soft == 1024);
+  CHECK(both->second.hard == 4096);
+  const auto one = ParseLimit("as=2G");
+  REQUIRE(one);
+  CHECK(one->second.soft == std::int64_t{2} << 30);
+  CHECK(one->second.hard == std::int64_t{2} << 30);
+  const auto unlimited = ParseLimit("core=1K:unlimited");
+  REQUIRE(unlimited);
+  CHECK(unlimited->second.soft == 1024);
+  CHECK(unlimited->second.hard == -1);
+  for (const char* text :
+       {"", "nofile", "=1", "nofile=", "nofile=1:", "nofile=-1", "nofile=1:2:3",
+        "nofile=2X", "as=9223372036854775807G"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseLimit(text));
+  }
+}
+
+}  // namespace
+}  // namespace forkserver::cli

@@ -259,8 +259,9 @@ class EndTest(WireTestCase):
         output = os.fdopen(read_end)
         worker = client.spawn(
             ["bash", "-c", "trap 'echo parent' USR1; "
-             "(trap 'echo child' USR1; echo up; while :; do read -t 9 <> "
-             "<(:); done) & echo up; while :; do wait; done"],
+             "(trap 'echo child' USR1; sleep 1000 & echo up; "
+             "while :; do wait; done) & "
+             "echo up; while :; do wait; done"],
             [write_end], fds=[[1, 0]])
         os.close(write_end)
         self.assertEqual([output.readline(), output.readline()],

@@ -70,6 +70,11 @@ class Daemon:
         self.log = os.path.join(folder, "log")
         self.marker = marker
         environment = dict(os.environ, **{MARKER: marker}, **(env or {}))
+        # Sanitizers: libraries are preloaded before theirs; and a child that
+        # shares our memory would share the stacks that they fake.
+        environment["ASAN_OPTIONS"] = ":".join([
+            environment.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0",
+            "detect_stack_use_after_return=0"]).strip(":")
         options.setdefault("stdin", subprocess.DEVNULL)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(

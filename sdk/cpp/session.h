@@ -79,11 +79,11 @@ class Session {
   // first answer, or at once when it cannot be sent.
   template <typename Request>
   void Launch(const Request& request, const std::vector<int>& fds,
-              std::function<void(Result<Worker>)> done);
+              const std::function<void(Result<Worker>)>& done);
   void StartSpawn(const SpawnOptions& options,
-                  std::function<void(Result<Worker>)> done);
+                  const std::function<void(Result<Worker>)>& done);
   void StartFork(const ForkOptions& options, int result_fd,
-                 std::function<void(Result<Worker>)> done);
+                 const std::function<void(Result<Worker>)>& done);
   // A request with its descriptors.
   template <typename Request>
   struct Prepared {

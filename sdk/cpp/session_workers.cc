@@ -54,7 +54,7 @@ Result<bool> DrainPipe(int pipe, std::string& bytes) {
 
 template <typename Request>
 void Session::Launch(const Request& request, const std::vector<int>& fds,
-                     std::function<void(Result<Worker>)> done) {
+                     const std::function<void(Result<Worker>)>& done) {
   const bool watch = request.policy.watch;
   auto handler = [this, watch, done, kept = KeepOpen(fds),
                   worker_id =
@@ -117,17 +117,17 @@ Result<Session::Prepared<protocol::Fork>> Session::PrepareFork(
 }
 
 void Session::StartSpawn(const SpawnOptions& options,
-                         std::function<void(Result<Worker>)> done) {
+                         const std::function<void(Result<Worker>)>& done) {
   auto prepared = PrepareSpawn(options);
   if (!prepared) return done(prepared.error());
-  Launch(prepared->request, prepared->fds, std::move(done));
+  Launch(prepared->request, prepared->fds, done);
 }
 
 void Session::StartFork(const ForkOptions& options, int result_fd,
-                        std::function<void(Result<Worker>)> done) {
+                        const std::function<void(Result<Worker>)>& done) {
   auto prepared = PrepareFork(options, result_fd);
   if (!prepared) return done(prepared.error());
-  Launch(prepared->request, prepared->fds, std::move(done));
+  Launch(prepared->request, prepared->fds, done);
 }
 
 template <typename Request>
@@ -164,12 +164,11 @@ Result<Worker> Session::AwaitLaunch(Start start) {
 }
 
 Result<Worker> Session::Spawn(const SpawnOptions& options) {
-  return AwaitLaunch([&](auto done) { StartSpawn(options, std::move(done)); });
+  return AwaitLaunch([&](const auto& done) { StartSpawn(options, done); });
 }
 
 Result<Worker> Session::Fork(const ForkOptions& options) {
-  return AwaitLaunch(
-      [&](auto done) { StartFork(options, -1, std::move(done)); });
+  return AwaitLaunch([&](const auto& done) { StartFork(options, -1, done); });
 }
 
 void Session::SpawnAsync(const SpawnOptions& options,
@@ -194,8 +193,8 @@ Result<CallResult> Session::Call(const ForkOptions& options) {
   Result<Pipe> pipe = MakePipe();
   if (!pipe) return pipe.error();
   SetNonBlocking(pipe->read_end.get());
-  Result<Worker> worker = AwaitLaunch([&](auto done) {
-    StartFork(options, pipe->write_end.get(), std::move(done));
+  Result<Worker> worker = AwaitLaunch([&](const auto& done) {
+    StartFork(options, pipe->write_end.get(), done);
   });
   if (!worker) return worker.error();
   pipe->write_end.Reset();

@@ -116,7 +116,9 @@ TEST_CASE(
     "every key of every message is present in one vector and, if it is "
     "optional, absent in another") {
   const json described = json::parse(protocol::DescribeMessages());
-  for (const auto& [message, keys] : described.items()) {
+  for (const auto& each : described.items()) {
+    const std::string& message = each.key();
+    const json& keys = each.value();
     CAPTURE(message);
     std::set<std::string> present;
     std::set<std::string> absent;

@@ -54,10 +54,10 @@ class ZygoteLauncher {
   // it. False if it is neither, or was taken over by the reaper.
   bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
 
-  void OnReadable(ProcessKey zygote, TokenKind kind);
+  void OnReadable(ProcessKey key, TokenKind kind);
   void OnWritable(ProcessKey zygote);
   // The zygote's process ended (`status`), or was never launched (`error`).
-  void OnEnded(ProcessKey zygote, std::optional<EndStatus> status,
+  void OnEnded(ProcessKey key, std::optional<EndStatus> status,
                std::optional<Error> error);
   // A worker that was taken over ended. False if `key` is not one.
   bool OnTakenOverEnded(ProcessKey key, const EndStatus& status);

@@ -2,5 +2,6 @@
 #include <unistd.h>
 
 int main(int argc, char**) {
-  while (argc > 1) ::pause();
+  if (argc == 1) return 0;
+  for (;;) ::pause();
 }

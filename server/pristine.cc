@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -31,19 +29,6 @@ void OpenNullOn(int stream) {
   if (fd < 0 || fd == stream) return;
   ::dup2(fd, stream);
   ::close(fd);
-}
-
-// The two signals that glibc keeps for itself and hides from sigaction(3). A
-// parent that made its own system calls (Bazel's sandbox does) leaves them
-// ignored, and every worker would inherit that.
-void ResetHiddenSignals() {
-#ifdef __linux__
-  const unsigned char defaults[64] = {};  // larger than any kernel_sigaction
-  for (const int signal : {32, 33}) {
-    ::syscall(SYS_rt_sigaction, signal, defaults, nullptr,
-              sizeof(std::uint64_t));
-  }
-#endif
 }
 
 void MaskStopSignals(int how) {
@@ -83,7 +68,6 @@ void BecomePristine(int keep) {
     if (::fcntl(stream, F_GETFD) < 0) OpenNullOn(stream);
   }
   ResetSignals();
-  ResetHiddenSignals();
   ::signal(SIGPIPE, SIG_IGN);
   ::umask(077);
   // A session's daemon must not keep a file system busy.

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <utility>
 
+#include "sdk/process/child_calls.h"
+
 namespace forkserver {
 namespace {
 
@@ -76,11 +78,11 @@ std::string DescribeExtraThreads() {
 }
 
 void ResetSignals() {
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
+  // By the kernel's own call: glibc hides two signals (32 and 33) from
+  // sigaction(3), and a parent that made raw calls may have left them ignored.
   for (int signal = 1; signal < NSIG; ++signal) {
     if (signal == SIGKILL || signal == SIGSTOP) continue;
-    ::sigaction(signal, &action, nullptr);
+    child_calls::DefaultSignal(signal);
   }
   sigset_t none;
   sigemptyset(&none);

@@ -14,6 +14,7 @@ from wire import Client, WireError, WireTestCase, prctl
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 4, 22, 38
+PR_CAPBSET_DROP, CAP_SYS_CHROOT = 24, 18
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 NOBODY = 65534
 
@@ -92,6 +93,9 @@ class PeersTest(WireTestCase):
 
     def test_no_new_privs_is_confined(self):
         self.check_confined(no_new_privs)
+
+    def test_fewer_capabilities_are_confined(self):
+        self.check_confined(lambda: prctl(PR_CAPBSET_DROP, CAP_SYS_CHROOT))
 
     def test_a_seccomp_filter_is_confined(self):
 

@@ -509,16 +509,15 @@ WireError ToWire(const Error& error);
 
 // Every message body above, for the codec's instantiations and the schema.
 // X(type) is expanded once for each.
-#define FORKSERVER_PROTOCOL_BODIES(X)                                        \
-  X(Hello)                                                                   \
-  X(HelloReply)                                                              \
-  X(Setup)                                                                   \
-  X(Spawn)                                                                   \
-  X(Fork) X(WorkerReply) X(ZygoteStart) X(ZygoteReply) X(ZygoteStop) X(Wait) \
-      X(Signal) X(Stop) X(ExitReply) X(Done) X(List) X(Status) X(Subscribe)  \
-          X(Shutdown) X(ZygoteHello) X(ZygoteReady) X(WireError)             \
-              X(ZygoteFailed) X(Configure) X(ForkWorker) X(ForkZygote)       \
-                  X(SignalWorker) X(Retire) X(Started) X(Failed) X(Exited)   \
-                      X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)
+// The formatter moves the list at every run.
+// clang-format off
+#define FORKSERVER_PROTOCOL_BODIES(X)                                         \
+  X(Hello) X(HelloReply) X(Setup) X(Spawn) X(Fork) X(WorkerReply)             \
+  X(ZygoteStart) X(ZygoteReply) X(ZygoteStop) X(Wait) X(Signal) X(Stop)       \
+  X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
+  X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
+  X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
+  X(Failed) X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)
+// clang-format on
 
 }  // namespace forkserver::protocol

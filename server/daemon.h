@@ -1,5 +1,6 @@
 // The daemon: owns the loop and the layers, and joins them. Serves until it is
-// told to stop and everything that it started has ended.
+// told to stop and everything that it started has ended. What cannot be ended
+// (a process that hangs in a file system) is left after a bounded time.
 #pragma once
 
 #include <forkserver/result.h>

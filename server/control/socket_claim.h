@@ -3,7 +3,8 @@
 //
 // Two daemons cannot serve one path. What a dead one left behind is taken
 // over, under the lock. Creating one blocks for the moments that the file
-// system takes.
+// system takes. A socket that was handed over needs no lock: whoever listens on
+// it sees to that.
 #pragma once
 
 #include <forkserver/result.h>

@@ -59,7 +59,6 @@ struct ZygoteIsReady {
 // Told once for each zygote that was launched; after it the key is unknown.
 struct ZygoteEnded {
   ProcessKey key = 0;
-  bool was_ready = false;
   // What it or the launch said was wrong, if it said anything.
   std::optional<Error> error;
   std::optional<EndStatus> status;  // none when it was never launched

@@ -21,7 +21,6 @@ struct ZygoteLauncher::Zygote {
   pid_t pid = 0;
   std::atomic<pid_t>* slot = nullptr;  // of a nested one
   protocol::Configure configure;
-  bool ready = false;
   bool ended = false;
   std::optional<Error> error;
   std::unique_ptr<ZygoteChannel> channel;
@@ -214,7 +213,6 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
   } else if (type == protocol::ZygoteReady::kType) {
     auto ready = message.Decode<protocol::ZygoteReady>();
     if (!ready) return Distrust(zygote, ready.error());
-    zygote.ready = true;
     events_.push_back(ZygoteIsReady{zygote.key, zygote.pid, std::move(*ready)});
   } else if (type == protocol::ZygoteFailed::kType) {
     auto failed = message.Decode<protocol::ZygoteFailed>();
@@ -375,7 +373,6 @@ void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
 
   ZygoteEnded ended;
   ended.key = key;
-  ended.was_ready = zygote.ready;
   ended.error = zygote.error;
   ended.status = status;
   ended.stderr_tail = zygote.channel->stderr_tail();

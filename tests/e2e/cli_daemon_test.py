@@ -30,7 +30,8 @@ class DaemonCommandsTest(SandboxTestCase):
         result = self.cli("daemon", "stop")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn(f"pid {pid}", result.stdout)
-        self.assertFalse(alive(pid))
+        # A zombie until whoever adopted it has reaped it.
+        wait_for(lambda: not alive(pid), "the process to be gone")
         result = self.cli("daemon", "stop")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("no daemon serves", result.stdout)

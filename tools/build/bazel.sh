@@ -5,11 +5,14 @@
 say() { printf '==> %s\n' "$*"; }
 
 # Debian's Bazel where it is installed; elsewhere bazelisk fetches the same.
-bazel_program=/usr/bin/bazel
-if [[ ! -x $bazel_program ]]; then
-  bazel_program=bazel
-  export USE_BAZEL_VERSION=4.2.3
-fi
+# Asked for at each call: the script that sources this may install it.
+call_bazel() {
+  if [[ -x /usr/bin/bazel ]]; then
+    /usr/bin/bazel "$@"
+  else
+    USE_BAZEL_VERSION=4.2.3 bazel "$@"
+  fi
+}
 
 # Bazel keeps its output below HOME, which CI jobs may leave unset or unusable.
 export HOME=${HOME:-~}
@@ -29,12 +32,12 @@ run_bazel() {
   if [[ ! -t 2 ]]; then
     set -- --color=no --curses=no --show_progress_rate_limit=5 "$@"
   fi
-  "$bazel_program" "$command" "$@"
+  call_bazel "$command" "$@"
 }
 
 # Bazel's server would stay, and hold up a CI job that waits for its children.
 stop_bazel_in_ci() {
   if [[ ${CI:-} == true ]]; then
-    "$bazel_program" shutdown >/dev/null 2>&1 || true
+    call_bazel shutdown >/dev/null 2>&1 || true
   fi
 }

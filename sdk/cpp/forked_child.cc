@@ -42,11 +42,7 @@ void ReplaceEnvironment(std::vector<std::string> environment) {
   };
   static Block* current = nullptr;
   auto* block = new Block{std::move(environment), {}, current};
-  block->pointers.reserve(block->variables.size() + 1);
-  for (std::string& variable : block->variables) {
-    block->pointers.push_back(variable.data());
-  }
-  block->pointers.push_back(nullptr);
+  block->pointers = PointersTo(block->variables);
   environ = block->pointers.data();
   current = block;
 }

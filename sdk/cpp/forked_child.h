@@ -21,7 +21,7 @@
 
 namespace forkserver {
 
-// What was asked for. The bytes of the setup are decoded by the child.
+// What was asked for.
 struct ForkRequest {
   std::string worker;
   protocol::Bytes setup;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <string_view>
@@ -15,6 +16,8 @@
 #include "sdk/cpp/zygote_report.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
+
+extern char** environ;
 
 namespace forkserver {
 namespace {
@@ -25,8 +28,9 @@ namespace {
   ::_exit(kSetupFailedExitCode);
 }
 
-// The reader may be gone, and may have made the pipe non-blocking.
-void WriteResult(int fd, std::string_view result) {
+// The reader may be gone, and may have made the pipe non-blocking. False: it
+// could not be written though somebody may read it.
+bool WriteResult(int fd, std::string_view result) {
   while (!result.empty()) {
     const ssize_t written = ::write(fd, result.data(), result.size());
     if (written >= 0) {
@@ -35,9 +39,10 @@ void WriteResult(int fd, std::string_view result) {
       pollfd entry = {fd, POLLOUT, 0};
       ::poll(&entry, 1, -1);
     } else if (errno != EINTR) {
-      return;
+      return errno == EPIPE;
     }
   }
+  return true;
 }
 
 void FlushStreams() {
@@ -56,37 +61,6 @@ void FlushStreams() {
                what);
   FlushStreams();
   std::abort();
-}
-
-struct Prepared {
-  protocol::Setup setup;
-  const Entry* entry = nullptr;
-  int report_fd = -1;
-  int result_fd = -1;
-};
-
-// `prepared.report_fd` is where an error is to be reported.
-Result<void> Prepare(const ForkParent& parent, const ForkRequest& request,
-                     Prepared& prepared) {
-  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
-  if (!setup) return setup.error();
-  prepared.setup = std::move(*setup);
-  const auto entry = parent.registry.entries.find(prepared.setup.entry);
-  if (entry == parent.registry.entries.end()) {
-    return MakeError(error_code::kUnknownEntry,
-                     "there is no entry '" + prepared.setup.entry + "'",
-                     "the zygote has: " + JoinKeys(parent.registry.entries));
-  }
-  prepared.entry = &entry->second;
-  auto checked = CheckFrozen(parent.frozen, prepared.setup);
-  if (!checked) return checked;
-
-  KeptFds kept = {prepared.report_fd, -1};
-  auto applied = ApplySetup(prepared.setup, request.fds, request.limits,
-                            parent.null_fd, kept);
-  prepared.report_fd = kept.first;
-  prepared.result_fd = kept.second;
-  return applied;
 }
 
 }  // namespace
@@ -112,45 +86,78 @@ int WorkerRunner::CallEntry(const Entry& entry, WorkerContext& context) {
   }
 }
 
-void WorkerRunner::Run(const ForkParent& parent, ForkRequest request,
+Result<void> WorkerRunner::Prepare(const ForkParent& parent,
+                                   PreparedWorker& worker) {
+  const ForkRequest& request = worker.request;
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  if (!setup) return setup.error();
+  const auto entry = parent.registry.entries.find(setup->entry);
+  if (entry == parent.registry.entries.end()) {
+    return MakeError(error_code::kUnknownEntry,
+                     "there is no entry '" + setup->entry + "'",
+                     "the zygote has: " + JoinKeys(parent.registry.entries));
+  }
+  auto checked = CheckFrozen(parent.frozen, *setup);
+  if (!checked) return checked;
+  auto plan =
+      PrepareChildPlan(*setup, request.fds, parent.null_fd, request.limits);
+  if (!plan) return plan.error();
+  worker.setup = std::move(*setup);
+  worker.entry = &entry->second;
+  worker.plan = std::move(*plan);
+  worker.plan.status_fd = parent.report_fd;
+  worker.environment = PointersTo(worker.setup.env);
+  return {};
+}
+
+void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
                        std::int64_t forked_ns) noexcept {
-  if (!request.detach && !SetParentDeathSignal(SIGKILL, parent.pid)) {
+  const std::string& id = worker.request.worker;
+  if (!worker.request.detach && !SetParentDeathSignal(SIGKILL, parent.pid)) {
     ::_exit(kSetupFailedExitCode);
   }
   parent.signals.RestoreInChild();
-  Prepared prepared;
-  prepared.report_fd = parent.report_fd;
-  if (auto done = Prepare(parent, request, prepared); !done) {
-    LeaveFailed(prepared.report_fd, request.worker, done.error());
+  const SetupFailure failure = ApplyChildPlan(worker.plan);
+  if (failure.step != SetupStep::kNone) {
+    LeaveFailed(worker.plan.status_fd, id,
+                DescribeFailure(failure, worker.setup));
   }
+  const int report_fd = worker.plan.status_fd;
+  const int result_fd = worker.plan.extra_fd;
   // Their numbers may be somebody else's now.
-  for (UniqueFd& fd : request.fds) static_cast<void>(fd.Release());
-  ReplaceEnvironment(std::move(prepared.setup.env));
-  WorkerContext context = MakeContext(
-      request.worker, std::move(prepared.setup.entry),
-      std::move(prepared.setup.args.data), std::move(prepared.setup.argv));
+  for (UniqueFd& fd : worker.request.fds) static_cast<void>(fd.Release());
+  // `worker` lives as long as this process does.
+  environ = worker.environment.data();
+  WorkerContext context = MakeContext(id, std::move(worker.setup.entry),
+                                      std::move(worker.setup.args.data),
+                                      std::move(worker.setup.argv));
 
   protocol::Started started;
-  started.worker = std::move(request.worker);
+  started.worker = id;
   started.pid = ::getpid();
   started.forked_ns = forked_ns;
   started.started_ns = MonotonicNanoseconds();
-  WriteReport(prepared.report_fd, protocol::EncodeRequest(0, 0, started));
-  ::close(prepared.report_fd);
+  WriteReport(report_fd, protocol::EncodeRequest(0, 0, started));
+  ::close(report_fd);
   // Only now: a detached worker survives a daemon that went away meanwhile.
   parent.signals.RestorePipeSignal();
 
-  const int code = CallEntry(*prepared.entry, context);
-  if (prepared.result_fd >= 0) {
+  int code = CallEntry(*worker.entry, context);
+  if (result_fd >= 0) {
     if (context.result_) {
       struct sigaction ignore = {};
       struct sigaction old = {};
       ignore.sa_handler = SIG_IGN;
       ::sigaction(SIGPIPE, &ignore, &old);
-      WriteResult(prepared.result_fd, *context.result_);
+      if (!WriteResult(result_fd, *context.result_)) {
+        // A part of a result must not pass for the whole.
+        std::fprintf(stderr, "forkserver: the result cannot be written: %s\n",
+                     std::strerror(errno));
+        code = kSetupFailedExitCode;
+      }
       ::sigaction(SIGPIPE, &old, nullptr);
     }
-    ::close(prepared.result_fd);
+    ::close(result_fd);
   }
   FlushStreams();
   ::_exit(code & 0xff);

@@ -1,4 +1,10 @@
-// What a forked worker does between the fork and its exit.
+// A forked worker: what is prepared before the fork, and what it does between
+// the fork and its exit.
+//
+// As much as can be is prepared in the zygote. fork(2) does not copy the page
+// tables of program and libraries, and shares the heap copy-on-write: each
+// stretch of code and each page of data that the child is the first to touch
+// costs it a page fault.
 #pragma once
 
 #include <forkserver/zygote.h>
@@ -6,10 +12,21 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sdk/cpp/forked_child.h"
+#include "sdk/process/child_setup.h"
 
 namespace forkserver {
+
+// A request that has been checked, and what the child needs to fulfil it.
+struct PreparedWorker {
+  ForkRequest request;
+  protocol::Setup setup;
+  const Entry* entry = nullptr;
+  ChildPlan plan;
+  std::vector<char*> environment;  // into `setup`, for environ(7)
+};
 
 // The SDK's access to WorkerContext, and the worker's life.
 struct WorkerRunner {
@@ -25,10 +42,14 @@ struct WorkerRunner {
   // the process by SIGABRT, with its text on standard error.
   static int CallEntry(const Entry& entry, WorkerContext& context);
 
-  // Applies the setup, reports Started (or Failed), runs the entry, sends its
-  // result and leaves by _exit. `forked_ns`: when the child's first
-  // instruction ran. All signals are blocked when it is called.
-  [[noreturn]] static void Run(const ForkParent& parent, ForkRequest request,
+  // In the zygote. `worker.request` is given, the rest is filled in. Errors are
+  // those of `fork` in the protocol.
+  static Result<void> Prepare(const ForkParent& parent, PreparedWorker& worker);
+
+  // In the child. Applies the setup, reports Started (or Failed), runs the
+  // entry, sends its result and leaves by _exit. `forked_ns`: when the child's
+  // first instruction ran. All signals are blocked when it is called.
+  [[noreturn]] static void Run(const ForkParent& parent, PreparedWorker& worker,
                                std::int64_t forked_ns) noexcept;
 };
 

@@ -14,6 +14,9 @@
 namespace forkserver {
 namespace {
 
+// A write that fails is tried again every millisecond, as often as this.
+constexpr int kMaxFailures = 5000;
+
 // The descriptors come from outside and may be non-blocking.
 void WaitFor(int fd, short events) {
   pollfd entry = {fd, events, 0};
@@ -56,13 +59,17 @@ bool SendControlFrame(int control_fd, std::string_view frame) {
 }
 
 bool WriteReport(int report_fd, std::string_view frame) {
+  int failures = 0;
   for (;;) {
     const ssize_t written = ::write(report_fd, frame.data(), frame.size());
     if (written >= 0) return true;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       WaitFor(report_fd, POLLOUT);
     } else if (errno != EINTR) {
-      return false;
+      if (errno == EPIPE || errno == EBADF) return false;
+      // A pipe needs memory (ENOMEM), and somebody waits for this report.
+      if (++failures == kMaxFailures) return false;
+      ::poll(nullptr, 0, /*timeout=*/1);
     }
   }
 }

@@ -18,8 +18,9 @@ bool SendControlFrame(int control_fd, std::string_view frame);
 void WaitUntilReadable(int fd);
 
 // Writes `frame`, of at most kMaxReportBytes, in one write(2), so that the
-// reports of several processes do not mix. False when nobody reads any more;
-// SIGPIPE must be ignored.
+// reports of several processes do not mix. False when nobody reads any more
+// or, after some seconds, when the system has no room for it; SIGPIPE must be
+// ignored.
 bool WriteReport(int report_fd, std::string_view frame);
 
 // A Failed report that fits kMaxReportBytes: its longest texts are cut short

@@ -231,12 +231,22 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
     ReportFailed(request.worker, allowed.error());
     return;
   }
-  const pid_t pid = ForkChild(request.worker);
+  const ForkParent parent = AsParent();
+  PreparedWorker worker;
+  worker.request = std::move(request);
+  if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
+    ReportFailed(worker.request.worker, done.error());
+    return;
+  }
+  const pid_t pid = ForkChild(worker.request.worker);
   if (pid == 0) {
     const std::int64_t forked_ns = MonotonicNanoseconds();
-    WorkerRunner::Run(AsParent(), std::move(request), forked_ns);
+    WorkerRunner::Run(parent, worker, forked_ns);
   }
-  if (pid > 0) children_.Add(pid, std::move(request.worker), request.detach);
+  if (pid > 0) {
+    children_.Add(pid, std::move(worker.request.worker),
+                  worker.request.detach);
+  }
 }
 
 ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,

@@ -303,6 +303,14 @@ SetupFailure CloseOthers(const ChildPlan& plan) {
 
 }  // namespace
 
+std::vector<char*> PointersTo(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (std::string& string : strings) pointers.push_back(string.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
   const int grouped = plan.group == GroupKind::kSession
                           ? sys::NewSession()

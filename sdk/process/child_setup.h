@@ -89,6 +89,9 @@ Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,
                                    int null_fd,
                                    const ResourceLimits& base_limits);
 
+// As execve(2) and environ(7) want them: into `strings`, then a null pointer.
+std::vector<char*> PointersTo(std::vector<std::string>& strings);
+
 // Runs the steps. Every descriptor that the plan does not name is closed. On
 // return `plan.status_fd` and `plan.extra_fd` are the numbers they now have.
 SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept;

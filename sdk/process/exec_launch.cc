@@ -85,14 +85,6 @@ struct ChildContext {
   std::vector<char*> env;
 };
 
-std::vector<char*> PointersTo(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (std::string& string : strings) pointers.push_back(string.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 void ResetHandlers(const std::vector<int>& signals) {
   namespace sys = child_calls;
   if (!signals.empty()) {

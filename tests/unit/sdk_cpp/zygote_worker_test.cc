@@ -16,6 +16,19 @@ bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+// The error of a request that the zygote refuses: nothing is forked for it.
+protocol::WireError Refuse(ZygoteChannel& channel,
+                           const protocol::Setup& setup) {
+  static int count = 0;
+  const std::string worker = "refused-" + std::to_string(++count);
+  channel.Send(MakeForkWorker(worker, setup));
+  REQUIRE(channel.WaitForFailed(worker));
+  CHECK(channel.started.count(worker) == 0);
+  CHECK(channel.failed[worker].pid == 0);
+  CHECK(channel.longest_report <= protocol::kMaxReportBytes);
+  return channel.failed[worker].error;
+}
+
 // The error of a worker whose set-up fails: reported before its end.
 protocol::WireError FailToStart(ZygoteChannel& channel,
                                 const protocol::Setup& setup) {
@@ -176,7 +189,7 @@ TEST_CASE("a set-up that fails is reported with its step and errno") {
 
   setup = MakeSetup("echo");
   setup.result = 3;
-  CHECK(FailToStart(daemon.channel(), setup).code == "bad_descriptor");
+  CHECK(Refuse(daemon.channel(), setup).code == "bad_descriptor");
 
   // The zygote is as good as before.
   CHECK(Call(daemon.channel(), "w", MakeSetup("echo", "x")) == "x");
@@ -188,7 +201,7 @@ TEST_CASE("a setup that is no setup is reported") {
   request.worker = "w";
   request.setup.data = "\xc1";
   daemon.channel().Send(request);
-  REQUIRE(daemon.channel().WaitForExited("w"));
+  REQUIRE(daemon.channel().WaitForFailed("w"));
   CHECK(daemon.channel().failed["w"].error.code == "malformed");
 }
 
@@ -199,7 +212,7 @@ TEST_CASE("a frozen variable that differs is refused by name") {
   daemon.channel().Configure({"sets_frozen"});
   auto setup = MakeSetup("echo", "x");
   setup.env = {"FROZEN_A=1", "FROZEN_B=2", "FROZEN_C=1"};
-  const auto error = FailToStart(daemon.channel(), setup);
+  const auto error = Refuse(daemon.channel(), setup);
   CHECK(error.code == "stale_environment");
   CHECK(Contains(error.message,
                  "FROZEN_B (changed), FROZEN_C (added), LC_ALL (removed)"));
@@ -208,7 +221,7 @@ TEST_CASE("a frozen variable that differs is refused by name") {
   for (int i = 0; i < 100; ++i) {
     setup.env.push_back("FROZEN_LONG_NAME_" + std::to_string(i) + "=1");
   }
-  CHECK(Contains(FailToStart(daemon.channel(), setup).message, "..."));
+  CHECK(Contains(Refuse(daemon.channel(), setup).message, "..."));
 
   // What a preload step set is not the request's to know.
   setup.env = {"LC_ALL=C", "FROZEN_B=1", "FROZEN_A=1", "OTHER=1"};
@@ -217,7 +230,7 @@ TEST_CASE("a frozen variable that differs is refused by name") {
 
 TEST_CASE("an unknown entry is named, and so are the known ones") {
   ZygoteDriver daemon(std::vector<std::string>{});
-  const auto error = FailToStart(daemon.channel(), MakeSetup("nonsense"));
+  const auto error = Refuse(daemon.channel(), MakeSetup("nonsense"));
   CHECK(error.code == "unknown_entry");
   CHECK(Contains(error.message, "nonsense"));
   CHECK(Contains(error.hint, "echo"));
@@ -228,7 +241,7 @@ TEST_CASE("the client's limits hold where the setup names none") {
   auto request = MakeForkWorker("w", MakeSetup("sleep_forever"));
   request.limits["nonsense"] = {1, 1};
   daemon.channel().Send(request);
-  REQUIRE(daemon.channel().WaitForExited("w"));
+  REQUIRE(daemon.channel().WaitForFailed("w"));
   CHECK(daemon.channel().failed["w"].error.code == "bad_request");
 }
 

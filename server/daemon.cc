@@ -56,6 +56,12 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
         self->dispatcher_->AddConnection(std::move(connection));
         self->Settle();
       });
+  if (!daemon->launch_watcher_->valid() || !daemon->dispatcher_->valid() ||
+      !daemon->listener_->valid()) {
+    return MakeError(error_code::kLimitReached,
+                     "the system does not let forkserverd watch descriptors",
+                     "raise fs.epoll.max_user_watches, or end some programs");
+  }
   daemon->Settle();
   return daemon;
 }

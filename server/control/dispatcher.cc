@@ -168,6 +168,9 @@ void Dispatcher::FlushAll() {
       // A closing one is not read any more: it would never stop.
       connection->watcher->Watch(!connection->closing,
                                  status == Outbox::Status::kBlocked);
+      if (!connection->watcher->valid()) {
+        CloseConnection(id, "it cannot be watched");
+      }
     }
   }
 }

@@ -46,6 +46,8 @@ class Dispatcher {
   void FlushAll();
 
   std::size_t connections() const { return connections_.size(); }
+  // False: the system does not let it watch its clients. Useless then.
+  bool valid() const { return clients_watcher_->valid(); }
 
  private:
   // The way back for the answer of one request.

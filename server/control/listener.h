@@ -21,6 +21,8 @@ class Listener {
   Listener(Loop& loop, int listening_fd, bool allow_confined,
            OnConnection on_connection);
 
+  // False: the system does not let it watch its socket. Useless then.
+  bool valid() const { return watcher_->valid(); }
   // Clients that connect from now on wait in the backlog.
   void Stop() { watcher_.reset(); }
 

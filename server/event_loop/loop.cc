@@ -1,8 +1,12 @@
 #include "server/event_loop/loop.h"
 
 #include <uv.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <utility>
 
@@ -24,6 +28,23 @@ void CloseHandle(Handle* handle) {
            [](uv_handle_t* uv) { delete static_cast<Handle*>(uv->data); });
 }
 
+// uv_poll_start only notes what is wanted; epoll_ctl(2) is called by the next
+// uv_run, which aborts (libuv 1.44, uv__io_poll) when that has no memory or
+// watches left for it. A descriptor that the kernel has registered already is
+// not registered again: so do that here, where it may fail. (kqueue: by
+// reading, uv_run aborts there too, and nothing is done about it.)
+bool Register([[maybe_unused]] uv_loop_t* loop, [[maybe_unused]] int fd) {
+#ifdef __linux__
+  // No event by it may come before libuv has said which ones it wants.
+  epoll_event none = {};
+  none.data.fd = fd;
+  return ::epoll_ctl(uv_backend_fd(loop), EPOLL_CTL_ADD, fd, &none) == 0 ||
+         errno == EEXIST;
+#else
+  return true;
+#endif
+}
+
 }  // namespace
 
 Loop::Loop() : loop_(new uv_loop_t) { Check(uv_loop_init(loop_.get())); }
@@ -42,7 +63,14 @@ struct FdWatcher::Handle {
   uv_poll_t uv = {};
   Callback callback;
   bool closed = false;
+  int fd = -1;
   int events = 0;
+
+  // libuv lets go of the descriptor whenever what is wanted of it changes.
+  bool Start(int wanted) {
+    events = wanted;
+    return uv_poll_start(&uv, wanted, OnEvent) == 0 && Register(uv.loop, fd);
+  }
 
   static void OnEvent(uv_poll_t* uv, int status, int events) noexcept {
     auto* const self = static_cast<Handle*>(uv->data);
@@ -52,7 +80,7 @@ struct FdWatcher::Handle {
     if (status < 0) {
       events = UV_READABLE;
       // libuv has stopped watching; the rest is read all the same.
-      uv_poll_start(uv, self->events, OnEvent);
+      if (!self->Start(self->events)) uv_poll_stop(uv);
     }
     self->callback((events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0);
   }
@@ -62,6 +90,7 @@ FdWatcher::FdWatcher(Loop& loop, int fd, Callback callback)
     : handle_(new Handle) {
   handle_->callback = std::move(callback);
   handle_->uv.data = handle_;
+  handle_->fd = fd;
   if (uv_poll_init(loop.raw(), &handle_->uv, fd) != 0) {
     delete handle_;
     handle_ = nullptr;
@@ -70,19 +99,21 @@ FdWatcher::FdWatcher(Loop& loop, int fd, Callback callback)
   Watch(true, false);
 }
 
-FdWatcher::~FdWatcher() {
-  if (handle_ != nullptr) CloseHandle(handle_);
+FdWatcher::~FdWatcher() { Close(); }
+
+void FdWatcher::Close() {
+  if (handle_ != nullptr) CloseHandle(std::exchange(handle_, nullptr));
 }
 
 void FdWatcher::Watch(bool readable, bool writable) {
   const int events =
       (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   if (handle_ == nullptr || events == handle_->events) return;
-  handle_->events = events;
   if (events == 0) {
+    handle_->events = 0;
     uv_poll_stop(&handle_->uv);
-  } else {
-    uv_poll_start(&handle_->uv, events, Handle::OnEvent);
+  } else if (!handle_->Start(events)) {
+    Close();
   }
 }
 

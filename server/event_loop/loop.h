@@ -35,8 +35,9 @@ class Loop {
 class FdWatcher {
  public:
   using Callback = std::function<void(bool readable, bool writable)>;
-  // Watches for reading at once. It may fail for want of memory or watches
-  // in the kernel: see valid().
+  // Watches for reading at once. It may fail for want of memory or watches in
+  // the kernel: see valid(), now and after each Watch. One that failed is
+  // told of nothing any more.
   FdWatcher(Loop& loop, int fd, Callback callback);
   ~FdWatcher();
   FdWatcher(const FdWatcher&) = delete;
@@ -47,6 +48,7 @@ class FdWatcher {
 
  private:
   struct Handle;
+  void Close();
   Handle* handle_;
 };
 

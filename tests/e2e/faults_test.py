@@ -8,37 +8,13 @@ Tagged local with the others of its kind; see tests/faults/fail_nth.cc.
 
 import contextlib
 import errno
-import mmap
 import os
 import signal
-import struct
 import unittest
 
-from wire import (Client, ROOT, WireError, WireTestCase, ZYGOTE_PROGRAM,
+from fault_control import FAIL_NTH, Faults
+from wire import (Client, WireError, WireTestCase, ZYGOTE_PROGRAM,
                   children_of, make_setup, read_file, wait_for)
-
-CONTROL = struct.Struct("=32siiii")
-
-
-class Faults:
-    """The other side of fail_nth.cc."""
-
-    def __init__(self, path):
-        with open(path, "w+b") as file:
-            file.write(bytes(CONTROL.size))
-            file.flush()
-            self.map = mmap.mmap(file.fileno(), CONTROL.size)
-
-    def arm(self, call, nth, error):
-        self.map[:] = CONTROL.pack(b"", 0, 0, 0, 0)
-        self.map[:] = CONTROL.pack(call.encode(), nth, error, 0, 0)
-
-    def disarm(self):
-        """True if the fault was hit."""
-        hit = CONTROL.unpack(self.map[:])[4]
-        self.map[:] = CONTROL.pack(b"", 0, 0, 0, 0)
-        return hit == 1
-
 
 class FaultsTest(WireTestCase):
     starts_daemon = False
@@ -48,8 +24,7 @@ class FaultsTest(WireTestCase):
         path = os.path.join(self.folder, "control")
         self.faults = Faults(path)
         self.addCleanup(self.faults.map.close)
-        library = os.path.join(ROOT, "tests/faults/fail_nth.so")
-        self.start_daemon(env={"LD_PRELOAD": library, "FAIL_CONTROL": path})
+        self.start_daemon(env={"LD_PRELOAD": FAIL_NTH, "FAIL_CONTROL": path})
         maps = read_file(f"/proc/{self.daemon.pid}/maps")
         self.assertIn(b"fail_nth.so", maps)
 
@@ -166,6 +141,28 @@ class FaultsTest(WireTestCase):
 
     def test_epoll_ctl(self):
         self.walk("epoll_ctl", errno.ENOMEM)
+        self.walk("epoll_ctl", errno.ENOSPC)
+
+    def test_epoll_ctl_of_libuv(self):
+        self.walk("uv_epoll_ctl", errno.ENOMEM)
+        self.walk("uv_epoll_ctl", errno.ENOSPC)
+
+    def test_epoll_ctl_for_a_client_that_does_not_read(self):
+        """What it is watched for changes while answers wait for it."""
+        client = self.client()
+        for nth in (1, 2):
+            stalled = self.client()
+            self.faults.arm("epoll_ctl", nth, errno.ENOMEM)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(300):
+                    last = stalled.send("stop", {"worker": "x" * 4000})
+                while (answer := stalled.receive()) and answer["id"] != last:
+                    pass
+            stalled.close()
+            self.assertTrue(self.faults.disarm())
+            self.assertIsNone(self.daemon.process.poll(),
+                              self.daemon.log_text())
+            self.assertEqual(client.wait(client.spawn(["true"]))["code"], 0)
 
     def test_mmap_of_a_stack(self):
         client = self.client()

@@ -1,14 +1,22 @@
-// Preloaded into forkserverd, it makes the nth call of a chosen function fail.
+// Preloaded into forkserverd, a zygote or a client, it makes the nth call of a
+// chosen function fail.
 //
 // FAIL_CONTROL names a file that holds a Control; a test maps it too, arms a
-// fault and sees whether it was hit. Only calls of the program itself count:
-// libuv aborts when its own epoll_ctl fails, which is no fault to inject.
+// fault and sees whether it was hit. What libuv calls has a name of its own:
+// "uv_epoll_ctl".
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -97,6 +105,16 @@ int pipe2(int fds[2], int flags) {
   return Fails("pipe2") ? -1 : real(fds, flags);
 }
 
+int socket(int domain, int type, int protocol) {
+  REAL(socket)
+  return Fails("socket") ? -1 : real(domain, type, protocol);
+}
+
+int connect(int fd, const sockaddr* address, socklen_t size) {
+  REAL(connect)
+  return Fails("connect") ? -1 : real(fd, address, size);
+}
+
 int socketpair(int domain, int type, int protocol, int fds[2]) {
   REAL(socketpair)
   return Fails("socketpair") ? -1 : real(domain, type, protocol, fds);
@@ -119,11 +137,17 @@ int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
 
 int epoll_ctl(int set, int operation, int fd, epoll_event* event) {
   REAL(epoll_ctl)
-  if (operation == EPOLL_CTL_ADD &&
-      !CalledByLibuv(__builtin_return_address(0)) && Fails("epoll_ctl")) {
-    return -1;
+  const bool by_libuv = CalledByLibuv(__builtin_return_address(0));
+  const int outcome = real(set, operation, fd, event);
+  // What is registered already needs no memory to be refused.
+  if (operation != EPOLL_CTL_ADD || outcome != 0 ||
+      !Fails(by_libuv ? "uv_epoll_ctl" : "epoll_ctl")) {
+    return outcome;
   }
-  return real(set, operation, fd, event);
+  const int error = errno;
+  real(set, EPOLL_CTL_DEL, fd, event);
+  errno = error;
+  return -1;
 }
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd,
@@ -140,6 +164,64 @@ int open(const char* path, int flags, ...) {
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
   va_end(more);
   return Fails("open") ? -1 : real(path, flags, mode);
+}
+
+ssize_t write(int fd, const void* data, std::size_t size) {
+  REAL(write)
+  return Fails("write") ? -1 : real(fd, data, size);
+}
+
+int poll(pollfd* fds, nfds_t count, int timeout) {
+  REAL(poll)
+  return Fails("poll") ? -1 : real(fds, count, timeout);
+}
+
+int pselect(int count, fd_set* read, fd_set* write, fd_set* except,
+            const timespec* timeout, const sigset_t* mask) {
+  REAL(pselect)
+  if (Fails("pselect")) return -1;
+  return real(count, read, write, except, timeout, mask);
+}
+
+int stat(const char* path, struct stat* info) noexcept {
+  static auto* const real = reinterpret_cast<int (*)(
+      const char*, struct stat*)>(dlsym(RTLD_NEXT, "stat"));
+  return Fails("stat") ? -1 : real(path, info);
+}
+
+DIR* opendir(const char* path) {
+  REAL(opendir)
+  return Fails("opendir") ? nullptr : real(path);
+}
+
+pid_t waitpid(pid_t pid, int* status, int options) {
+  REAL(waitpid)
+  return Fails("waitpid") ? -1 : real(pid, status, options);
+}
+
+int posix_spawn(pid_t* pid, const char* path,
+                const posix_spawn_file_actions_t* actions,
+                const posix_spawnattr_t* attributes, char* const argv[],
+                char* const environment[]) {
+  REAL(posix_spawn)
+  // It returns the error instead of setting errno.
+  if (Fails("posix_spawn")) return errno;
+  return real(pid, path, actions, attributes, argv, environment);
+}
+
+// What libc has no wrapper for, or not one that is good enough.
+long syscall(long number, ...) noexcept {
+  static auto* const real = reinterpret_cast<long (*)(long, ...)>(
+      dlsym(RTLD_NEXT, "syscall"));
+  va_list more;
+  va_start(more, number);
+  long arguments[6];
+  for (long& argument : arguments) argument = va_arg(more, long);
+  va_end(more);
+  if (number == SYS_waitid && Fails("waitid")) return -1;
+  if (number == SYS_pidfd_open && Fails("pidfd_open")) return -1;
+  return real(number, arguments[0], arguments[1], arguments[2], arguments[3],
+              arguments[4], arguments[5]);
 }
 
 int fcntl(int fd, int command, ...) {

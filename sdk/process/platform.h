@@ -50,10 +50,13 @@ inline constexpr bool kHasSubreaper = false;
 bool BecomeSubreaper();
 
 // Blocks SIGCHLD and returns a descriptor that is readable while one is
-// pending, to be drained with ReadChildSignal. Invalid where there is no
-// subreaper and so nothing to sweep for (macOS).
+// pending. Invalid where there is no subreaper and so nothing to sweep for
+// (macOS).
 UniqueFd OpenChildSignal();
-void ReadChildSignal(int fd);
+// Takes the pending SIGCHLD, if there is one, and returns the pid of a child
+// that ended, or 0. Of several that ended at about the same time only one is
+// told.
+pid_t ReadChildSignal(int fd);
 
 // Asks for `signal` when the parent dies; false if it died already, that is if
 // it is not `expected_parent` any more. macOS: does nothing but that check.

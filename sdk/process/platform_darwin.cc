@@ -63,7 +63,7 @@ void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
 bool BecomeSubreaper() { return false; }
 
 UniqueFd OpenChildSignal() { return UniqueFd(); }
-void ReadChildSignal(int) {}
+pid_t ReadChildSignal(int) { return 0; }
 
 bool SetParentDeathSignal(int, pid_t expected_parent) {
   return ::getppid() == expected_parent;

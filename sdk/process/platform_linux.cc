@@ -130,10 +130,10 @@ UniqueFd OpenChildSignal() {
   return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
-void ReadChildSignal(int fd) {
-  signalfd_siginfo info;
-  while (::read(fd, &info, sizeof(info)) > 0) {
-  }
+pid_t ReadChildSignal(int fd) {
+  signalfd_siginfo info = {};
+  if (::read(fd, &info, sizeof(info)) <= 0) return 0;
+  return static_cast<pid_t>(info.ssi_pid);
 }
 
 bool SetParentDeathSignal(int signal, pid_t expected_parent) {

@@ -86,7 +86,7 @@ struct HelloReply {
 
 // What the new process is to be. Travels as a bin inside the requests and is
 // decoded only by whoever applies it: the daemon for an exec worker, the
-// forked worker itself otherwise.
+// zygote otherwise.
 struct Setup {
   static constexpr char kType[] = "setup";
   std::vector<std::string> argv;  // required and not empty for exec workers
@@ -94,7 +94,8 @@ struct Setup {
   std::string cwd;                // absolute
   std::int64_t umask = 022;
   ResourceLimits limits;             // on top of the client's own
-  std::optional<std::int64_t> nice;  // absolute; absent: as the daemon
+  // Absolute; absent: that of the process that forks it.
+  std::optional<std::int64_t> nice;
   GroupKind group = GroupKind::kProcessGroup;
   std::vector<FdPlacement> fds;  // 0, 1, 2 not named: /dev/null
   // Forked workers only.

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
@@ -91,13 +92,18 @@ Result<void> Keeper::ForkKeeper() {
   return {};
 }
 
-std::atomic<pid_t>* Keeper::TakeSlot() {
+Result<std::atomic<pid_t>*> Keeper::TakeSlot() {
   if (!free_.empty()) {
     std::atomic<pid_t>* const slot = free_.back();
     free_.pop_back();
     return slot;
   }
-  if (used_ == kSlots) return nullptr;
+  if (used_ == kSlots) {
+    return MakeError(error_code::kLimitReached,
+                     "there are " + std::to_string(kSlots) +
+                         " live workers, no more are possible",
+                     "wait for some of them to end");
+  }
   return &table_[used_++];
 }
 

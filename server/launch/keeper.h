@@ -39,9 +39,9 @@ class Keeper {
   // sees the same slots.
   Result<void> Restart();
 
-  // A group to be killed with the daemon. nullptr when all slots are taken.
-  // The holder stores the id of the group, and 0 when it has ended.
-  std::atomic<pid_t>* TakeSlot();
+  // A group to be killed with the daemon: the holder stores its id. Error
+  // "limit_reached" when all slots are taken.
+  Result<std::atomic<pid_t>*> TakeSlot();
   void GiveSlot(std::atomic<pid_t>* slot);
 
  private:

@@ -43,6 +43,16 @@ struct LaunchFailed {
   Error error;
 };
 
+// It ended before its program or entry began, or was never made, and no step
+// of the launch failed. Instead of LaunchFailed: whoever had it stopped knows
+// why.
+struct ProcessNeverBegan {
+  ProcessKey key = 0;
+  pid_t pid = 0;  // 0: unknown
+  EndStatus status;
+  Error error;  // what to say if nobody had it stopped
+};
+
 // Told once, after ProcessStarted.
 struct ProcessEnded {
   ProcessKey key = 0;
@@ -65,7 +75,7 @@ struct ZygoteEnded {
   std::string stderr_tail;
 };
 
-using LaunchEvent = std::variant<ProcessStarted, LaunchFailed, ProcessEnded,
-                                 ZygoteIsReady, ZygoteEnded>;
+using LaunchEvent = std::variant<ProcessStarted, LaunchFailed, ProcessNeverBegan,
+                                 ProcessEnded, ZygoteIsReady, ZygoteEnded>;
 
 }  // namespace forkserver::server

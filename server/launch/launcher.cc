@@ -26,7 +26,8 @@ constexpr std::int64_t kMaxChildFd = 65535;
 
 // At most one sweep in this time: each walks over all children.
 constexpr std::int64_t kSweepEveryNs = 100'000'000;
-// Children that nothing announces the end of are looked at this often.
+// While there are children whose end only SIGCHLD tells of: one SIGCHLD may
+// stand for several.
 constexpr std::int64_t kSweepUnwatchedNs = 5'000'000;
 
 // The signals whose disposition the daemon changed: libuv's handlers, and
@@ -78,7 +79,7 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       child_signal_(OpenChildSignal()),
       reaper_(poll_set_, EndToken),
       zygotes_(poll_set_, reaper_, keeper_, events_) {
-  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), /*kill_group=*/false);
+  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
   if (child_signal_) {
     static_cast<void>(
         poll_set_.Add(child_signal_.get(),
@@ -108,7 +109,7 @@ Result<void> Launcher::CheckKeeper() {
     return LaunchError("keeper", restarted.error());
   }
   keeper_missing_ = false;
-  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), /*kill_group=*/false);
+  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
   return {};
 }
 
@@ -117,14 +118,14 @@ void Launcher::SweepBefore(std::int64_t delay_ns) {
   if (!sweep_due_ns_ || *sweep_due_ns_ > due_ns) sweep_due_ns_ = due_ns;
 }
 
-Result<void> Launcher::LaunchExec(ProcessKey key, const protocol::Setup& setup,
+Result<void> Launcher::LaunchExec(ProcessKey key, protocol::Setup setup,
                                   const std::vector<UniqueFd>& fds,
                                   const ResourceLimits& limits, bool detach) {
-  return LaunchProcess(key, setup, fds, limits, detach, /*zygote=*/false);
+  return LaunchProcess(key, std::move(setup), fds, limits, detach,
+                       /*zygote=*/false);
 }
 
-Result<void> Launcher::LaunchProcess(ProcessKey key,
-                                     const protocol::Setup& setup,
+Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
                                      const std::vector<UniqueFd>& fds,
                                      const ResourceLimits& limits, bool detach,
                                      bool zygote) {
@@ -146,19 +147,15 @@ Result<void> Launcher::LaunchProcess(ProcessKey key,
   Running running;
   running.zygote = zygote;
   if (!detach) {
-    running.slot = keeper_.TakeSlot();
-    if (running.slot == nullptr) {
-      return MakeError(error_code::kLimitReached,
-                       "there are " + std::to_string(Keeper::kSlots) +
-                           " live workers, no more are possible",
-                       "wait for some of them to end");
-    }
+    auto slot = keeper_.TakeSlot();
+    if (!slot) return slot.error();
+    running.slot = *slot;
   }
   ExecPlan plan;
   plan.child = std::move(*child);
-  plan.argv = setup.argv;
-  plan.env = setup.env;
   plan.candidates = FindCandidates(setup.argv[0], setup.env);
+  plan.argv = std::move(setup.argv);
+  plan.env = std::move(setup.env);
   plan.publish_pid = running.slot;
   plan.signals_to_reset = kDaemonSignals;
   Result<ExecLaunch> launch = ExecLaunch::Start(std::move(plan));
@@ -179,8 +176,12 @@ Result<void> Launcher::LaunchProcess(ProcessKey key,
       running.failed = true;
     }
   }
-  reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()), !detach);
-  if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
+  reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()),
+                {.kill_group = !detach, .keep_pidfd = zygote});
+  // Where a sweep is due, SIGCHLD is not listened to until then.
+  if (reaper_.has_unwatched() && (!child_signal_ || sweep_due_ns_)) {
+    SweepBefore(kSweepUnwatchedNs);
+  }
   running.launch = std::move(*launch);
   running_.emplace(key, std::move(running));
   return {};
@@ -223,8 +224,8 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
     standard_error = std::move(pipe->read_end);
     place(2, std::move(pipe->write_end));
   }
-  if (auto launched = LaunchProcess(key, setup, all, limits, /*detach=*/false,
-                                    /*zygote=*/true);
+  if (auto launched = LaunchProcess(key, std::move(setup), all, limits,
+                                    /*detach=*/false, /*zygote=*/true);
       !launched) {
     return launched.error();
   }
@@ -276,9 +277,11 @@ Result<void> Launcher::LaunchNestedZygote(ProcessKey key, std::string id,
   if (auto checked = CheckZygoteFrame(frame, parent); !checked) {
     return checked.error();
   }
+  auto slot = keeper_.TakeSlot();
+  if (!slot) return slot.error();
   zygotes_.Add(key, std::move(id), parent, std::move(pipes->control.first),
                std::move(pipes->report.read_end), UniqueFd(),
-               std::move(configure));
+               std::move(configure), *slot);
   zygotes_.ForkZygote(key, parent, std::move(frame), std::move(fds));
   return {};
 }
@@ -297,8 +300,7 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
   if (auto checked = CheckZygoteFrame(frame, zygote); !checked) {
     return checked.error();
   }
-  zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
-  return {};
+  return zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
 }
 
 bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
@@ -331,19 +333,14 @@ std::vector<LaunchEvent> Launcher::Process() {
         if (event.readable) zygotes_.OnReadable(key, kind);
         break;
       case TokenKind::kChildSignal:
-        // Something ended. Known children are told of by their pidfd; look
-        // for orphans later, once for many.
-        poll_set_.Remove(child_signal_.get());
-        SweepBefore(kSweepEveryNs);
-        break;
       case TokenKind::kProcessEnd:
         break;
     }
   }
   for (const PollSet::Event& event : ready) {
-    if (KindOfToken(event.token) == TokenKind::kProcessEnd) {
-      OnEnd(KeyOfToken(event.token));
-    }
+    const TokenKind kind = KindOfToken(event.token);
+    if (kind == TokenKind::kProcessEnd) OnEnd(KeyOfToken(event.token));
+    if (kind == TokenKind::kChildSignal) OnChildSignal();
   }
   if (sweep_due_ns_ && MonotonicNanoseconds() >= *sweep_due_ns_) Sweep();
   return std::exchange(events_, {});
@@ -405,6 +402,19 @@ void Launcher::OnEnd(ProcessKey key) {
   zygotes_.OnEnded(key, status, std::nullopt);
 }
 
+void Launcher::OnChildSignal() {
+  if (!reaper_.has_unwatched()) {
+    // Known children are told of by their pidfd; look for orphans later, once
+    // for many.
+    poll_set_.Remove(child_signal_.get());
+    SweepBefore(kSweepEveryNs);
+    return;
+  }
+  const pid_t pid = ReadChildSignal(child_signal_.get());
+  if (const ProcessKey key = reaper_.KeyOf(pid); key != 0) OnEnd(key);
+  SweepBefore(kSweepUnwatchedNs);
+}
+
 void Launcher::Sweep() {
   sweep_due_ns_.reset();
   if (child_signal_) {
@@ -412,8 +422,10 @@ void Launcher::Sweep() {
     ReadChildSignal(child_signal_.get());
   }
   if (keeper_missing_ && !CheckKeeper()) SweepBefore(kSweepEveryNs);
-  for (const ProcessKey key : reaper_.Unwatched()) OnEnd(key);
-  if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
+  if (!child_signal_) {
+    for (const ProcessKey key : reaper_.Unwatched()) OnEnd(key);
+    if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
+  }
   // A worker whose zygote died may be a zombie of ours already: its report
   // must be read before anything is reaped as an unknown orphan.
   zygotes_.DrainReports();

@@ -44,7 +44,7 @@ class Launcher {
   // error "daemon_unsafe", naming the others.
   //
   // An exec worker: ProcessStarted or LaunchFailed follows, then ProcessEnded.
-  Result<void> LaunchExec(ProcessKey key, const protocol::Setup& setup,
+  Result<void> LaunchExec(ProcessKey key, protocol::Setup setup,
                           const std::vector<UniqueFd>& fds,
                           const ResourceLimits& limits, bool detach);
 
@@ -95,12 +95,13 @@ class Launcher {
   void SweepBefore(std::int64_t delay_ns);
   Result<void> CheckZygoteFrame(const std::string& frame,
                                 ProcessKey zygote) const;
-  Result<void> LaunchProcess(ProcessKey key, const protocol::Setup& setup,
+  Result<void> LaunchProcess(ProcessKey key, protocol::Setup setup,
                              const std::vector<UniqueFd>& fds,
                              const ResourceLimits& limits, bool detach,
                              bool zygote);
   void OnStatus(ProcessKey key);
   void OnEnd(ProcessKey key);
+  void OnChildSignal();
   void Sweep();
 
   PollSet poll_set_;

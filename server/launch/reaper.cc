@@ -23,6 +23,17 @@ constexpr std::int64_t kMaxRssUnit = 1;
 constexpr std::int64_t kMaxRssUnit = 1024;
 #endif
 
+// As many as are launched and end in quick succession: their ends need no
+// sweep even when one SIGCHLD stands for several.
+constexpr std::size_t kMaxPidfds = 32;
+
+bool HasEnded(pid_t pid) {
+  siginfo_t info = {};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info,
+                  WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid;
+}
+
 EndStatus MakeEndStatus(int wait_status, const struct rusage& usage) {
   EndStatus status;
   status.observed = true;
@@ -40,15 +51,33 @@ EndStatus MakeEndStatus(int wait_status, const struct rusage& usage) {
 
 }  // namespace
 
-void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, bool kill_group) {
+void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits) {
   if (!pidfd) pidfd = OpenProcess(pid);
   // It fails without a pidfd (old kernel, no descriptors left) and, on macOS,
   // for a process that has ended already.
   const bool watched =
       poll_set_.AddProcess(pid, pidfd.get(), token_of_(key)).has_value();
   if (!watched) ++unwatched_;
-  children_[key] = {pid, std::move(pidfd), kill_group, watched};
+  Child child = {pid, std::move(pidfd), traits.kill_group, watched,
+                 pidfds_.end()};
+  if (watched && child.pidfd && !traits.keep_pidfd) {
+    child.pidfd_at = pidfds_.insert(pidfds_.end(), key);
+  }
+  children_[key] = std::move(child);
   keys_[pid] = key;
+  if (pidfds_.size() > kMaxPidfds) StopWatchingOldest();
+}
+
+void Reaper::StopWatchingOldest() {
+  Child& child = children_.at(pidfds_.front());
+  // Its SIGCHLD may have been taken already; the pidfd still tells of it.
+  if (HasEnded(child.pid)) return;
+  poll_set_.Remove(child.pidfd.get());
+  child.pidfd.Reset();
+  child.watched = false;
+  ++unwatched_;
+  pidfds_.pop_front();
+  child.pidfd_at = pidfds_.end();
 }
 
 std::vector<ProcessKey> Reaper::Unwatched() const {
@@ -80,14 +109,7 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
   const auto found = children_.find(key);
   if (found == children_.end()) return std::nullopt;
   Child& child = found->second;
-  if (child.kill_group) {
-    siginfo_t info = {};
-    if (::waitid(P_PID, static_cast<id_t>(child.pid), &info,
-                 WEXITED | WNOHANG | WNOWAIT) == 0 &&
-        info.si_pid == child.pid) {
-      ::kill(-child.pid, SIGKILL);
-    }
-  }
+  if (child.kill_group && HasEnded(child.pid)) ::kill(-child.pid, SIGKILL);
   int wait_status = 0;
   struct rusage usage = {};
   const pid_t reaped = ::wait4(child.pid, &wait_status, WNOHANG, &usage);
@@ -99,7 +121,10 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
     // ECHILD: somebody else reaped it. Its status is gone.
     status.ended_ns = MonotonicNanoseconds();
   }
-  if (child.pidfd && child.watched) poll_set_.Remove(child.pidfd.get());
+  if (child.pidfd && child.watched) {
+    poll_set_.Remove(child.pidfd.get());
+    if (child.pidfd_at != pidfds_.end()) pidfds_.erase(child.pidfd_at);
+  }
   if (!child.watched) --unwatched_;
   keys_.erase(child.pid);
   children_.erase(found);

@@ -1,9 +1,10 @@
 // The reaper of this process's own children: tells how each one ended, exactly
 // once, and is the only place that may signal them.
 //
-// Ends are learnt from a pidfd (or EVFILT_PROC) per child; where there is none,
-// from a sweep. Orphaned descendants that the system hands to the daemon, its
-// subreaper, are reaped by the sweep too.
+// Ends are announced by a pidfd (or EVFILT_PROC). Of workers only the newest
+// keep theirs: each one makes every later launch dearer, as clone(2) copies the
+// table of descriptors and the child closes them. The ends of the others, and of orphaned descendants that the system hands to the daemon, its
+// subreaper, are learnt from SIGCHLD and a sweep.
 #pragma once
 
 #include <forkserver/result.h>
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -28,12 +30,17 @@ class Reaper {
   Reaper(PollSet& poll_set, std::uint64_t (*token_of)(ProcessKey))
       : poll_set_(poll_set), token_of_(token_of) {}
 
-  // Takes a child over. `kill_group`: when it has ended, what is left of its
-  // process group is killed before it is reaped, while the group's number
-  // cannot mean anything else.
-  void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, bool kill_group);
-  // Children whose end nothing announces (no pidfd, or they had ended before
-  // they could be watched): Reap them now and then.
+  struct Traits {
+    // When it has ended, what is left of its process group is killed before
+    // it is reaped, while the group's number cannot mean anything else.
+    bool kill_group = false;
+    // One of few: it keeps its pidfd.
+    bool keep_pidfd = false;
+  };
+  // Takes a child over. Without `pidfd` it opens one.
+  void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits);
+  // Children whose end nothing announces: older ones, or there was no pidfd, or
+  // they had ended before they could be watched.
   std::vector<ProcessKey> Unwatched() const;
   bool has_unwatched() const { return unwatched_ > 0; }
 
@@ -61,11 +68,16 @@ class Reaper {
     UniqueFd pidfd;
     bool kill_group = false;
     bool watched = false;
+    // Where it is in `pidfds_`, if it has one.
+    std::list<ProcessKey>::iterator pidfd_at;
   };
+  void StopWatchingOldest();
+
   PollSet& poll_set_;
   std::uint64_t (*token_of_)(ProcessKey);
   std::unordered_map<ProcessKey, Child> children_;
   std::unordered_map<pid_t, ProcessKey> keys_;
+  std::list<ProcessKey> pidfds_;  // who may lose theirs, oldest first
   std::size_t unwatched_ = 0;
 };
 

@@ -49,6 +49,12 @@ void ZygoteChannel::Close(UniqueFd& fd) {
   fd.Reset();
 }
 
+void ZygoteChannel::KeepReportsOnly() {
+  Close(control_);
+  Close(standard_error_);
+  outgoing_.clear();
+}
+
 void ZygoteChannel::Send(std::string frame, std::vector<UniqueFd> fds,
                          ProcessKey key) {
   // Its end is about to be told; whoever asked is answered then.

@@ -70,6 +70,9 @@ class ZygoteChannel {
   void ReadStandardError();
 
   bool control_closed() const { return !control_; }
+  bool reports_closed() const { return !report_; }
+  // The zygote is dead; children of it may yet report.
+  void KeepReportsOnly();
   // The last 4 KiB of what it wrote to standard error.
   const std::string& stderr_tail() const { return stderr_tail_; }
 

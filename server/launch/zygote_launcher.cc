@@ -28,7 +28,11 @@ struct ZygoteLauncher::Zygote {
 
 ZygoteLauncher::ZygoteLauncher(PollSet& poll_set, Reaper& reaper,
                                Keeper& keeper, std::vector<LaunchEvent>& events)
-    : poll_set_(poll_set), reaper_(reaper), keeper_(keeper), events_(events) {}
+    : poll_set_(poll_set),
+      reaper_(reaper),
+      keeper_(keeper),
+      events_(events),
+      forked_(reaper, keeper, events) {}
 
 ZygoteLauncher::~ZygoteLauncher() = default;
 
@@ -42,12 +46,13 @@ ProcessKey KeyOfId(const std::string& id) {
 
 void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
                          UniqueFd control, UniqueFd report,
-                         UniqueFd standard_error,
-                         protocol::Configure configure) {
+                         UniqueFd standard_error, protocol::Configure configure,
+                         std::atomic<pid_t>* slot) {
   auto zygote = std::make_unique<Zygote>();
   zygote->key = key;
   zygote->id = std::move(id);
   zygote->parent = parent;
+  zygote->slot = slot;
   zygote->configure = std::move(configure);
   zygote->channel = std::make_unique<ZygoteChannel>(
       poll_set_,
@@ -65,15 +70,14 @@ void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
   }
 }
 
-void ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote, bool detach,
-                          std::string frame, std::vector<UniqueFd> fds) {
-  ForkedWorker worker;
-  worker.zygote = zygote;
-  worker.detach = detach;
-  workers_[key] = worker;
+Result<void> ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote,
+                                  bool detach, std::string frame,
+                                  std::vector<UniqueFd> fds) {
+  if (auto added = forked_.Add(key, zygote, detach); !added) return added;
   Zygote& target = *zygotes_.at(zygote);
   target.channel->Send(std::move(frame), std::move(fds), key);
   CheckSent(target);
+  return {};
 }
 
 bool ZygoteLauncher::CanTakeMore(ProcessKey zygote) const {
@@ -90,9 +94,8 @@ void ZygoteLauncher::CheckSent(Zygote& zygote) {
     error.error_number = dropped.error_number;
     if (zygotes_.count(dropped.key) != 0) {
       OnEnded(dropped.key, std::nullopt, std::move(error));
-    } else if (workers_.count(dropped.key) != 0) {
-      Forget(dropped.key);
-      events_.push_back(LaunchFailed{dropped.key, std::move(error)});
+    } else if (forked_.Knows(dropped.key)) {
+      forked_.Fail(dropped.key, std::move(error));
     }
   }
   if (zygote.channel->broken()) KillZygote(zygote);
@@ -116,9 +119,9 @@ void ZygoteLauncher::Retire(ProcessKey zygote) {
 bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
                             bool group) {
   ProcessKey parent = 0;
-  if (const auto worker = workers_.find(key); worker != workers_.end()) {
-    if (worker->second.taken_over) return false;
-    parent = worker->second.zygote;
+  if (forked_.Knows(key)) {
+    if (forked_.KeepSignal(key, signal, group)) return true;
+    parent = forked_.ZygoteOf(key);
   } else if (const auto zygote = zygotes_.find(key); zygote != zygotes_.end()) {
     parent = zygote->second->parent;
   }
@@ -132,7 +135,10 @@ bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
 
 void ZygoteLauncher::OnReadable(ProcessKey key, TokenKind kind) {
   const auto found = zygotes_.find(key);
-  if (found == zygotes_.end()) return;
+  if (found == zygotes_.end()) {
+    if (kind == TokenKind::kZygoteReport) ReadRemains(key);
+    return;
+  }
   Zygote& zygote = *found->second;
   Result<void> outcome;
   switch (kind) {
@@ -141,8 +147,7 @@ void ZygoteLauncher::OnReadable(ProcessKey key, TokenKind kind) {
           [&](const Message& message) { OnControlMessage(zygote, message); });
       break;
     case TokenKind::kZygoteReport:
-      outcome = zygote.channel->ReadReports(
-          [&](const Message& message) { OnReport(zygote, message); });
+      outcome = ReadReports(key, *zygote.channel);
       break;
     default:
       zygote.channel->ReadStandardError();
@@ -203,10 +208,7 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
                     "link the program against this version of the SDK"));
     }
     zygote.pid = static_cast<pid_t>(hello->pid);
-    if (zygote.parent != 0 && zygote.slot == nullptr) {
-      zygote.slot = keeper_.TakeSlot();
-      if (zygote.slot != nullptr) zygote.slot->store(zygote.pid);
-    }
+    if (zygote.slot != nullptr) zygote.slot->store(zygote.pid);
     zygote.configure.protocol = common;
     zygote.channel->Send(protocol::EncodeRequest(0, 0, zygote.configure));
     CheckSent(zygote);
@@ -224,74 +226,57 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
   }
 }
 
-void ZygoteLauncher::OnReport(Zygote& zygote, const Message& message) {
+Result<void> ZygoteLauncher::ReadReports(ProcessKey reporter,
+                                         ZygoteChannel& channel, bool drain) {
+  Result<void> handled;
+  auto read = channel.ReadReports(
+      [&](const Message& message) {
+        auto one = OnReport(reporter, message);
+        if (!one && handled) handled = std::move(one);
+      },
+      drain);
+  return handled ? read : handled;
+}
+
+Result<void> ZygoteLauncher::OnReport(ProcessKey reporter,
+                                      const Message& message) {
   const std::string& type = message.envelope().type;
   if (type == protocol::Started::kType) {
     auto started = message.Decode<protocol::Started>();
-    if (!started) return Distrust(zygote, started.error());
-    OnStarted(zygote, *started);
+    if (!started) return started.error();
+    forked_.OnStarted(reporter, {KeyOfId(started->worker),
+                                 static_cast<pid_t>(started->pid),
+                                 started->forked_ns, started->started_ns});
   } else if (type == protocol::Exited::kType) {
     auto exited = message.Decode<protocol::Exited>();
-    if (!exited) return Distrust(zygote, exited.error());
-    OnExited(zygote, *exited);
+    if (!exited) return exited.error();
+    OnExited(reporter, *exited);
   } else if (type == protocol::Failed::kType) {
     auto failed = message.Decode<protocol::Failed>();
-    if (!failed) return Distrust(zygote, failed.error());
-    OnWorkerFailed(zygote, std::move(*failed));
+    if (!failed) return failed.error();
+    OnFailed(reporter, std::move(*failed));
   } else {
-    Distrust(zygote, MakeError(error_code::kUnknownRequest,
-                               "the zygote reported '" + type + "'"));
+    return MakeError(error_code::kUnknownRequest,
+                     "the zygote reported '" + type + "'");
   }
+  return {};
 }
 
-void ZygoteLauncher::NotePid(ProcessKey key, ForkedWorker& worker, pid_t pid) {
-  worker.pid = pid;
-  pids_[pid] = key;
-  if (worker.detach) return;
-  worker.slot = keeper_.TakeSlot();
-  if (worker.slot != nullptr) worker.slot->store(pid);
-}
-
-void ZygoteLauncher::OnStarted(const Zygote& reporter,
-                               const protocol::Started& started) {
-  const ProcessKey key = KeyOfId(started.worker);
-  const auto worker = workers_.find(key);
-  if (worker == workers_.end() || worker->second.pid != 0 ||
-      worker->second.zygote != reporter.key) {
-    return;
-  }
-  NotePid(key, worker->second, static_cast<pid_t>(started.pid));
-  events_.push_back(ProcessStarted{key, static_cast<pid_t>(started.pid),
-                                   started.forked_ns, started.started_ns});
-}
-
-void ZygoteLauncher::OnWorkerFailed(const Zygote& reporter,
-                                    protocol::Failed failed) {
+void ZygoteLauncher::OnFailed(ProcessKey reporter, protocol::Failed failed) {
   const ProcessKey key = KeyOfId(failed.worker);
-  const Error error = FromWire(std::move(failed.error));
-  if (const auto nested = zygotes_.find(key); nested != zygotes_.end()) {
-    // A nested zygote that could not be forked, or not be set up.
-    if (nested->second->parent != reporter.key) return;
-    nested->second->error = error;
+  Error error = FromWire(std::move(failed.error));
+  const auto nested = zygotes_.find(key);
+  if (nested == zygotes_.end()) {
+    forked_.OnFailed(reporter, key, static_cast<pid_t>(failed.pid),
+                     std::move(error));
+  } else if (nested->second->parent == reporter) {
+    // It could not be forked, or not be set up.
+    nested->second->error = std::move(error);
     if (failed.pid == 0) OnEnded(key, std::nullopt, std::nullopt);
-    return;
-  }
-  const auto worker = workers_.find(key);
-  if (worker == workers_.end() || worker->second.pid != 0 ||
-      worker->second.zygote != reporter.key) {
-    return;
-  }
-  events_.push_back(LaunchFailed{key, error});
-  if (failed.pid == 0) {
-    Forget(key);
-  } else {
-    // Its process is on its way out; its zygote reaps it.
-    worker->second.failed = true;
-    NotePid(key, worker->second, static_cast<pid_t>(failed.pid));
   }
 }
 
-void ZygoteLauncher::OnExited(const Zygote& reporter,
+void ZygoteLauncher::OnExited(ProcessKey reporter,
                               const protocol::Exited& exited) {
   const ProcessKey key = KeyOfId(exited.worker);
   EndStatus status;
@@ -303,39 +288,12 @@ void ZygoteLauncher::OnExited(const Zygote& reporter,
   status.user_us = exited.user_us;
   status.system_us = exited.system_us;
   status.ended_ns = exited.ended_ns;
-  if (const auto nested = zygotes_.find(key); nested != zygotes_.end()) {
-    if (nested->second->parent == reporter.key) {
-      OnEnded(key, status, std::nullopt);
-    }
-    return;
+  const auto nested = zygotes_.find(key);
+  if (nested == zygotes_.end()) {
+    forked_.OnExited(reporter, key, static_cast<pid_t>(exited.pid), status);
+  } else if (nested->second->parent == reporter) {
+    OnEnded(key, status, std::nullopt);
   }
-  const auto found = workers_.find(key);
-  if (found == workers_.end() || found->second.taken_over ||
-      found->second.zygote != reporter.key) {
-    return;
-  }
-  const bool failed = found->second.failed;
-  const bool started = found->second.pid != 0;
-  Forget(key);
-  if (failed) return;
-  if (started) {
-    events_.push_back(ProcessEnded{key, status});
-    return;
-  }
-  std::string how = status.signal ? "signal " + std::to_string(*status.signal)
-                                  : "exit code " + std::to_string(*status.code);
-  events_.push_back(LaunchFailed{
-      key, MakeError(error_code::kLaunchFailed,
-                     "the forked worker ended before its entry, with " + how)});
-}
-
-void ZygoteLauncher::Forget(ProcessKey key) {
-  const auto worker = workers_.find(key);
-  if (worker == workers_.end()) return;
-  if (worker->second.slot != nullptr) keeper_.GiveSlot(worker->second.slot);
-  const auto pid = pids_.find(worker->second.pid);
-  if (pid != pids_.end() && pid->second == key) pids_.erase(pid);
-  workers_.erase(worker);
 }
 
 void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
@@ -349,27 +307,10 @@ void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
   static_cast<void>(zygote.channel->ReadControl(
       [&](const Message& message) { OnControlMessage(zygote, message); },
       /*drain=*/true));
-  static_cast<void>(zygote.channel->ReadReports(
-      [&](const Message& message) { OnReport(zygote, message); },
-      /*drain=*/true));
+  static_cast<void>(ReadReports(key, *zygote.channel, /*drain=*/true));
   zygote.channel->ReadStandardError();
   if (error) zygote.error = std::move(error);
-
-  std::vector<ProcessKey> orphans;
-  for (const auto& [worker_key, worker] : workers_) {
-    if (worker.zygote == key && !worker.taken_over) {
-      orphans.push_back(worker_key);
-    }
-  }
-  for (const ProcessKey orphan : orphans) {
-    TakeOverWorker(orphan, workers_.at(orphan));
-  }
-  // Nested zygotes end with it. Their parent-death signal has fired; the
-  // reaper takes them over where the system hands them to us.
-  std::vector<ProcessKey> nested;
-  for (const auto& [nested_key, other] : zygotes_) {
-    if (other->parent == key) nested.push_back(nested_key);
-  }
+  forked_.OnZygoteDied(key);
 
   ZygoteEnded ended;
   ended.key = key;
@@ -377,82 +318,65 @@ void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
   ended.status = status;
   ended.stderr_tail = zygote.channel->stderr_tail();
   if (zygote.slot != nullptr) keeper_.GiveSlot(zygote.slot);
+  std::unique_ptr<ZygoteChannel> channel = std::move(zygote.channel);
   zygotes_.erase(found);
   events_.push_back(std::move(ended));
+  if (forked_.AwaitsReports(key)) {
+    channel->KeepReportsOnly();
+    remains_[key] = std::move(channel);
+    ReadRemains(key);
+  }
+  EndNested(key);
+}
 
-  for (const ProcessKey nested_key : nested) {
-    const auto other = zygotes_.find(nested_key);
-    if (other == zygotes_.end()) continue;
-    const pid_t pid = other->second->pid;
+void ZygoteLauncher::ReadRemains(ProcessKey dead, bool drain) {
+  const auto found = remains_.find(dead);
+  if (found == remains_.end()) return;
+  ZygoteChannel& channel = *found->second;
+  const Result<void> outcome = ReadReports(dead, channel, drain);
+  if (!outcome || channel.reports_closed()) forked_.OnReportsEnded(dead);
+  if (!forked_.AwaitsReports(dead)) remains_.erase(dead);
+}
+
+void ZygoteLauncher::EndNested(ProcessKey parent) {
+  // Nested zygotes end with it. Their parent-death signal has fired; the
+  // reaper takes them over where the system hands them to us.
+  std::vector<ProcessKey> nested;
+  for (const auto& [key, zygote] : zygotes_) {
+    if (zygote->parent == parent) nested.push_back(key);
+  }
+  for (const ProcessKey key : nested) {
+    const auto found = zygotes_.find(key);
+    if (found == zygotes_.end()) continue;
+    const pid_t pid = found->second->pid;
     siginfo_t info = {};
     if (pid != 0 && ::waitid(P_PID, static_cast<id_t>(pid), &info,
                              WEXITED | WNOHANG | WNOWAIT) == 0) {
-      reaper_.Adopt(nested_key, pid, UniqueFd(), /*kill_group=*/true);
-      reaper_.Signal(nested_key, SIGKILL, false);
-    } else if (other->second->channel->control_closed() || pid != 0) {
-      OnEnded(nested_key, std::nullopt, std::nullopt);
+      reaper_.Adopt(key, pid, UniqueFd(), {.kill_group = true, .keep_pidfd = true});
+      reaper_.Signal(key, SIGKILL, false);
+    } else if (found->second->channel->control_closed() || pid != 0) {
+      OnEnded(key, std::nullopt, std::nullopt);
     }
   }
 }
 
-void ZygoteLauncher::TakeOverWorker(ProcessKey key, ForkedWorker& worker) {
-  if (worker.pid == 0) {
-    events_.push_back(LaunchFailed{
-        key, MakeError(error_code::kZygoteFailed,
-                       "the zygote died before the worker's entry began")});
-    Forget(key);
-    return;
-  }
-  siginfo_t info = {};
-  if (::waitid(P_PID, static_cast<id_t>(worker.pid), &info,
-               WEXITED | WNOHANG | WNOWAIT) != 0) {
-    // Not handed to us: the system has no subreaper. Its group is killed
-    // while nobody can have had the time to reuse its number.
-    const bool failed = worker.failed;
-    const bool detach = worker.detach;
-    if (!kHasSubreaper && !detach) ::kill(-worker.pid, SIGKILL);
-    Forget(key);
-    if (failed) return;
-    EndStatus status;
-    status.ended_ns = MonotonicNanoseconds();
-    events_.push_back(ProcessEnded{key, status, /*zygote_died=*/!detach});
-    return;
-  }
-  worker.taken_over = true;
-  reaper_.Adopt(key, worker.pid, UniqueFd(), !worker.detach);
-  if (!worker.detach) reaper_.Signal(key, SIGKILL, true);
-}
-
-void ZygoteLauncher::TakeOver(pid_t pid) {
-  const auto key = pids_.find(pid);
-  if (key == pids_.end()) return;
-  const auto worker = workers_.find(key->second);
-  if (worker != workers_.end() && !worker->second.taken_over) {
-    TakeOverWorker(worker->first, worker->second);
-  }
-}
-
-bool ZygoteLauncher::OnTakenOverEnded(ProcessKey key, const EndStatus& status) {
-  const auto found = workers_.find(key);
-  if (found == workers_.end()) return false;
-  const bool failed = found->second.failed;
-  const bool detach = found->second.detach;
-  Forget(key);
-  if (!failed) {
-    events_.push_back(ProcessEnded{key, status, /*zygote_died=*/!detach});
-  }
-  return true;
+bool ZygoteLauncher::IsForkedWorker(pid_t pid) {
+  if (forked_.KnowsPid(pid)) return true;
+  if (!forked_.has_unstarted()) return false;
+  // It may have started and ended since the reports were read.
+  DrainReports();
+  return forked_.KnowsPid(pid);
 }
 
 bool ZygoteLauncher::KillDirectly(ProcessKey key) {
-  const auto found = workers_.find(key);
-  if (found == workers_.end() || found->second.pid == 0) return true;
-  const pid_t pid = found->second.pid;
+  if (forked_.GiveUpOrphan(key)) return false;
+  const pid_t pid = forked_.PidOf(key);
+  if (pid == 0) return true;
   // An end is reported before it is reaped: what was not reported when the
   // process was opened is that worker.
   const UniqueFd process = OpenProcess(pid);
   DrainReports();
-  if (workers_.count(key) == 0) return false;
+  if (!forked_.Knows(key)) return false;
   if (ProcessHasEnded(pid)) return true;
   if (process) SignalProcess(process.get(), SIGKILL);
   return false;
@@ -465,11 +389,12 @@ void ZygoteLauncher::DrainReports() {
   for (const ProcessKey key : keys) {
     const auto found = zygotes_.find(key);
     if (found == zygotes_.end()) continue;
-    Zygote& one = *found->second;
-    static_cast<void>(one.channel->ReadReports(
-        [&](const Message& message) { OnReport(one, message); },
-        /*drain=*/true));
+    static_cast<void>(
+        ReadReports(key, *found->second->channel, /*drain=*/true));
   }
+  keys.clear();
+  for (const auto& [key, channel] : remains_) keys.push_back(key);
+  for (const ProcessKey key : keys) ReadRemains(key, /*drain=*/true);
 }
 
 }  // namespace forkserver::server

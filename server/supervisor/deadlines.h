@@ -1,12 +1,14 @@
 // Points in time at which the supervisor has something to look at. Passive:
 // the owner asks for the next one and takes those that are due. Entries are
-// never removed early; whoever takes one checks whether it still means
-// anything.
+// not removed when what they are about ends: whoever takes one checks whether
+// it still means anything, and the owner drops those that do not when there
+// are many.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <queue>
 #include <vector>
 
 #include "server/launch/launch_event.h"
@@ -29,26 +31,43 @@ struct Deadline {
 
 class Deadlines {
  public:
-  void Add(Deadline deadline) { queue_.push(deadline); }
+  // `means_something(deadline)` is asked now and then, about as often as Add
+  // is called: at most half of the entries, and a few, are dead ones.
+  template <typename Predicate>
+  void Add(Deadline deadline, Predicate means_something) {
+    if (heap_.size() >= drop_at_) {
+      std::erase_if(heap_, [&](const Deadline& one) {
+        return !means_something(one);
+      });
+      std::make_heap(heap_.begin(), heap_.end(), Later());
+      drop_at_ = std::max(kFew, heap_.size() * 2);
+    }
+    heap_.push_back(deadline);
+    std::push_heap(heap_.begin(), heap_.end(), Later());
+  }
   std::optional<std::int64_t> NextNs() const {
-    if (queue_.empty()) return std::nullopt;
-    return queue_.top().at_ns;
+    if (heap_.empty()) return std::nullopt;
+    return heap_.front().at_ns;
   }
   // The earliest one that is due, or nullopt.
   std::optional<Deadline> TakeDue(std::int64_t now_ns) {
-    if (queue_.empty() || queue_.top().at_ns > now_ns) return std::nullopt;
-    const Deadline due = queue_.top();
-    queue_.pop();
+    if (heap_.empty() || heap_.front().at_ns > now_ns) return std::nullopt;
+    std::pop_heap(heap_.begin(), heap_.end(), Later());
+    const Deadline due = heap_.back();
+    heap_.pop_back();
     return due;
   }
+  std::size_t size() const { return heap_.size(); }
 
  private:
+  static constexpr std::size_t kFew = 64;
   struct Later {
     bool operator()(const Deadline& a, const Deadline& b) const {
       return a.at_ns > b.at_ns;
     }
   };
-  std::priority_queue<Deadline, std::vector<Deadline>, Later> queue_;
+  std::vector<Deadline> heap_;
+  std::size_t drop_at_ = kFew;
 };
 
 }  // namespace forkserver::server

@@ -98,7 +98,7 @@ Supervisor::Worker& Supervisor::AddWorker(ProcessKey key,
   worker.grace_ms = policy.grace_ms;
   worker.journey.received_ns = requester.received_ns;
   if (policy.timeout_ms > 0) {
-    deadlines_.Add({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
+    AddDeadline({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
                     DeadlineKind::kTimeout});
   }
   if (!policy.detach) owned_[requester.owner].insert(key);
@@ -132,7 +132,8 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   if (!setup) return setup.error();
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
-  if (auto launched = launcher_.LaunchExec(key, *setup, fds, requester.limits,
+  if (auto launched = launcher_.LaunchExec(key, std::move(*setup), fds,
+                                           requester.limits,
                                            request.policy.detach);
       !launched) {
     return launched.error();
@@ -246,7 +247,7 @@ void Supervisor::RetireZygote(ProcessKey key) {
     if (!zygote.was_ready) {
       launcher_.Signal(retired, zygote.id, SIGKILL, /*group=*/true);
     }
-    deadlines_.Add({MonotonicNanoseconds() + kRetirePatienceNs, retired,
+    AddDeadline({MonotonicNanoseconds() + kRetirePatienceNs, retired,
                     DeadlineKind::kRetiring});
     events_.push_back(
         ZygoteChanged{retired, "zygote_retiring", zygotes_.InfoOf(zygote)});
@@ -328,13 +329,13 @@ void Supervisor::BeginStop(Worker& worker, EndReason reason,
     // A stopped process would take the TERM only when it is continued.
     launcher_.Signal(worker.key, worker.id, SIGCONT, /*group=*/true);
   }
-  deadlines_.Add({until_ns, worker.key, DeadlineKind::kGrace});
+  AddDeadline({until_ns, worker.key, DeadlineKind::kGrace});
 }
 
 void Supervisor::Kill(Worker& worker) {
   launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
   if (worker.kind == WorkerKind::kForked) {
-    deadlines_.Add({MonotonicNanoseconds() + kUnheardNs, worker.key,
+    AddDeadline({MonotonicNanoseconds() + kUnheardNs, worker.key,
                     DeadlineKind::kUnheard});
   }
 }
@@ -389,6 +390,18 @@ void Supervisor::Handle(ProcessStarted event) {
   events_.push_back(WorkerLaunched{event.key, InfoOf(worker)});
 }
 
+void Supervisor::Handle(ProcessNeverBegan event) {
+  const auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  if (!found->second.reason) {
+    Handle(LaunchFailed{event.key, std::move(event.error)});
+    return;
+  }
+  // We ended it. It counts as launched, and its record says why.
+  Handle(ProcessStarted{event.key, event.pid, 0, 0});
+  Handle(ProcessEnded{event.key, event.status});
+}
+
 void Supervisor::Handle(LaunchFailed event) {
   EraseWorker(event.key);
   events_.push_back(WorkerLaunchFailed{event.key, std::move(event.error)});
@@ -410,8 +423,10 @@ ExitRecord Supervisor::MakeRecord(const Worker& worker,
   record.system_us = end.status.system_us;
   record.journey = worker.journey;
   record.journey.ended_ns = end.status.ended_ns;
-  record.wall_us =
-      (record.journey.ended_ns - record.journey.launched_ns) / 1000;
+  const std::int64_t begun_ns = worker.journey.launched_ns != 0
+                                    ? worker.journey.launched_ns
+                                    : worker.journey.launch_begun_ns;
+  record.wall_us = (record.journey.ended_ns - begun_ns) / 1000;
   if (worker.reason) {
     record.reason = *worker.reason;
   } else if (end.zygote_died) {
@@ -444,7 +459,7 @@ void Supervisor::Handle(ZygoteIsReady event) {
   zygote->entries = std::move(event.ready.entries);
   zygote->preloads = std::move(event.ready.preloads);
   zygote->last_used_ns = MonotonicNanoseconds();
-  deadlines_.Add({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
+  AddDeadline({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
                   DeadlineKind::kZygoteIdle});
   if (zygote->state == ZygoteState::kStarting) {
     zygote->was_ready = true;
@@ -486,6 +501,18 @@ void Supervisor::Handle(ZygoteEnded event) {
   events_.push_back(ZygoteChanged{event.key, "zygote_ended", std::move(info)});
 }
 
+void Supervisor::AddDeadline(const Deadline& deadline) {
+  deadlines_.Add(deadline, [this](const Deadline& one) {
+    const bool of_zygote = one.kind == DeadlineKind::kRetiring ||
+                           one.kind == DeadlineKind::kZygoteIdle;
+    if (of_zygote) return zygotes_.Find(one.key) != nullptr;
+    const auto worker = workers_.find(one.key);
+    if (worker == workers_.end()) return false;
+    return one.kind != DeadlineKind::kGrace ||
+           one.at_ns == worker->second.grace_until_ns;
+  });
+}
+
 void Supervisor::Handle(const Deadline& deadline) {
   if (deadline.kind == DeadlineKind::kRetiring) {
     const Zygote* const zygote = zygotes_.Find(deadline.key);
@@ -493,7 +520,7 @@ void Supervisor::Handle(const Deadline& deadline) {
     if (zygotes_.Unused(*zygote)) {
       launcher_.Signal(deadline.key, zygote->id, SIGKILL, /*group=*/true);
     }
-    deadlines_.Add({deadline.at_ns + kRetirePatienceNs, deadline.key,
+    AddDeadline({deadline.at_ns + kRetirePatienceNs, deadline.key,
                     DeadlineKind::kRetiring});
     return;
   }
@@ -509,7 +536,7 @@ void Supervisor::Handle(const Deadline& deadline) {
     } else {
       again_ns = deadline.at_ns + options_.zygote_idle_ns;
     }
-    deadlines_.Add({again_ns, deadline.key, DeadlineKind::kZygoteIdle});
+    AddDeadline({again_ns, deadline.key, DeadlineKind::kZygoteIdle});
     return;
   }
   const auto found = workers_.find(deadline.key);
@@ -532,7 +559,7 @@ void Supervisor::Handle(const Deadline& deadline) {
           launcher_.Signal(zygote->key, zygote->id, SIGKILL, /*group=*/false);
         }
       }
-      deadlines_.Add(
+      AddDeadline(
           {deadline.at_ns + kUnheardNs, deadline.key, DeadlineKind::kUnheard});
       break;
     case DeadlineKind::kRetiring:

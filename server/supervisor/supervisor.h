@@ -115,6 +115,7 @@ class Supervisor {
 
   void Handle(ProcessStarted event);
   void Handle(LaunchFailed event);
+  void Handle(ProcessNeverBegan event);
   void Handle(ProcessEnded event);
   void Handle(ZygoteIsReady event);
   void Handle(ZygoteEnded event);
@@ -124,6 +125,7 @@ class Supervisor {
   Worker& AddWorker(ProcessKey key, const Requester& requester,
                     const protocol::Policy& policy);
   void EraseWorker(ProcessKey key);
+  void AddDeadline(const Deadline& deadline);
   void BeginStop(Worker& worker, EndReason reason, std::int64_t grace_ms);
   void Kill(Worker& worker);
   void RetireZygote(ProcessKey key);

@@ -152,6 +152,19 @@ forkserver::Result<void> StartsThreadAtFork() {
   return {};
 }
 
+// Each child waits for somebody to open the FIFO that GATE names, as if a
+// later step of its set-up hung: it has left the group of the zygote.
+void WaitAtGate() {
+  ::setpgid(0, 0);
+  const int gate = ::open(std::getenv("GATE"), O_RDONLY | O_CLOEXEC);
+  if (gate >= 0) ::close(gate);
+}
+
+forkserver::Result<void> HoldsChildren() {
+  ::pthread_atfork(nullptr, nullptr, WaitAtGate);
+  return {};
+}
+
 forkserver::Result<void> Exits() { std::exit(9); }
 
 forkserver::Result<void> SetsFrozen() {
@@ -192,6 +205,7 @@ int main(int argc, char** argv) {
   zygote.AddPreload("starts_thread", StartsThread);
   zygote.AddPreload("joins_thread", JoinsThread);
   zygote.AddPreload("starts_thread_at_fork", StartsThreadAtFork);
+  zygote.AddPreload("holds_children", HoldsChildren);
   zygote.AddPreload("exits", Exits);
   zygote.AddPreload("sets_frozen", SetsFrozen);
   zygote.AddPreload("leaves_child", LeavesChild);

@@ -99,6 +99,14 @@ class ForkTest(ZygoteTestCase):
         self.fork("--entry", "no_such_entry", code=125)
         self.fork("--entry", "echo", "--cwd", "/no/such/folder", code=125)
 
+    def test_a_timeout_before_the_entry_began(self):
+        (zygote,) = self.cli_json("zygote", "ls")
+        os.kill(zygote["pid"], signal.SIGSTOP)
+        result = self.cli("fork", "z", "--entry", "echo", "--timeout", "1ms",
+                          "--grace", "0")
+        self.assertEqual(result.returncode, 124, result.stderr)
+        self.assertIn("its timeout ran out", result.stderr)
+
     def test_standard_output_passes_through(self):
         out = self.fork("--entry", "write_to_stdout", "--args", "hello")
         self.assertEqual(out, "hello")

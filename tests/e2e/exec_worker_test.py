@@ -208,6 +208,23 @@ class EndTest(WireTestCase):
         client.status()
         self.assertFalse(client.frames)  # and nothing else came
 
+    def test_the_ends_of_many_old_workers_are_all_told(self):
+        client = self.client()
+        before = client.status()["open_fds"]
+        workers = [client.spawn(["sleep", "1000"]) for _ in range(150)]
+        # Live workers do not cost the daemon a descriptor each.
+        self.assertLess(client.status()["open_fds"], before + 50)
+        # At once, so that one SIGCHLD stands for many; then one by itself.
+        for worker in workers[:100]:
+            os.kill(worker["pid"], signal.SIGKILL)
+        for worker in workers[:100]:
+            self.assertEqual(client.wait(worker)["signal"], signal.SIGKILL)
+        os.kill(workers[100]["pid"], signal.SIGTERM)
+        self.assertEqual(client.wait(workers[100])["signal"], signal.SIGTERM)
+        self.assertEqual(
+            sorted(worker["id"] for worker in client.workers()),
+            sorted(worker["id"] for worker in workers[101:]))
+
     def test_any_client_may_wait_and_all_get_the_same_record(self):
         worker = self.client().spawn(["sleep", "1000"])
         waiting = [self.client() for _ in range(5)]

@@ -72,6 +72,7 @@ struct ProcessOptions {
   std::optional<int> umask;
   // On top of the caller's own: {"nofile", {1024, 4096}}; -1 is unlimited.
   ResourceLimits limits;
+  // Absent: the daemon's, and for forked workers the zygote's.
   std::optional<int> nice;
   GroupKind group = GroupKind::kProcessGroup;
   // {child_fd, fd}: the worker gets a copy of `fd` as `child_fd`. Borrowed
@@ -203,12 +204,15 @@ class Client {
   // As Spawn and Fork, answered by a callback. Several may be under way.
   // The request is sent when the call returns. May block while the daemon
   // does not read. A failure to send is answered by the callback as well.
+  // Callbacks, of this call and of others, may run before it returns.
   void SpawnAsync(const SpawnOptions& options,
                   std::function<void(Result<Worker>)> done);
   void ForkAsync(const ForkOptions& options,
                  std::function<void(Result<Worker>)> done);
   // Calls `done` once, with the exit record of a worker of this client, which
-  // may have ended already.
+  // may have ended already; then perhaps before OnExit returns. It does not
+  // use the record up: Wait and Stop return it as well. (Of those that only
+  // OnExit was told of, the last 1,024 are kept.)
   void OnExit(const std::string& worker_id,
               std::function<void(Result<ExitRecord>)> done);
 

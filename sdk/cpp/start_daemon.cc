@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,10 +10,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/cpp/find_daemon.h"
 #include "sdk/cpp/process_end.h"
 #include "sdk/process/platform.h"
 
@@ -27,41 +26,9 @@ extern char** environ;
 namespace forkserver {
 namespace {
 
-constexpr char kProgram[] = "/forkserverd";
 constexpr char kIdleExitSeconds[] = "600";
 // The exit code of a daemon that found another one serving the socket.
 constexpr int kAnotherServes = 1;
-
-bool IsProgram(const std::string& path) {
-  struct stat info = {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
-
-std::vector<std::string> ProgramFolders() {
-  std::vector<std::string> folders;
-  if (const char* folder = std::getenv("FORKSERVER_BIN"); folder && *folder) {
-    folders.emplace_back(folder);
-  }
-  if (const char* path = std::getenv("PATH")) {
-    std::string_view rest(path);
-    while (!rest.empty()) {
-      const std::size_t colon = rest.find(':');
-      // An empty part means the current folder; a daemon is not to be found
-      // there by accident.
-      if (colon != 0) folders.emplace_back(rest.substr(0, colon));
-      rest.remove_prefix(colon == rest.npos ? rest.size() : colon + 1);
-    }
-  }
-  const std::string self = ExecutablePath();
-  if (const auto slash = self.rfind('/'); slash != std::string::npos) {
-    folders.push_back(self.substr(0, slash));
-  }
-  if (const char* home = std::getenv("HOME"); home && *home) {
-    folders.push_back(std::string(home) + "/.local/bin");
-  }
-  return folders;
-}
 
 // The attributes of a process that is not to inherit anything of a caller
 // who may be in any state: no signal blocked or ignored, /dev/null as its
@@ -110,26 +77,6 @@ Error StartFailed(const std::string& command, const std::string& outcome) {
 }
 
 }  // namespace
-
-Result<std::string> FindDaemonProgram(const std::string& daemon_program) {
-  if (!daemon_program.empty()) {
-    if (IsProgram(daemon_program)) return daemon_program;
-    return MakeError(error_code::kConnectFailed,
-                     "the daemon program cannot be executed: " + daemon_program,
-                     "correct ConnectOptions::daemon_program");
-  }
-  std::string looked;
-  for (const std::string& folder : ProgramFolders()) {
-    std::string path = folder + kProgram;
-    if (IsProgram(path)) return path;
-    looked += (looked.empty() ? "" : ", ") + folder;
-  }
-  return MakeError(error_code::kConnectFailed,
-                   "no daemon is running, and no forkserverd was found to "
-                   "start one; looked in " +
-                       (looked.empty() ? "no folder" : looked),
-                   "put forkserverd in PATH, or its folder in FORKSERVER_BIN");
-}
 
 Result<void> StartDaemon(const std::string& daemon_program,
                          const std::string& socket_path,

@@ -10,12 +10,6 @@
 
 namespace forkserver {
 
-// The forkserverd to start: `daemon_program` if it is not empty, else the
-// first that can be executed of the folder FORKSERVER_BIN, those of PATH, the
-// one of this program, ~/.local/bin. Error "connect_failed", which says where
-// it was looked for.
-Result<std::string> FindDaemonProgram(const std::string& daemon_program);
-
 // Runs `forkserverd --socket PATH --idle-exit 600` and blocks until it serves
 // or another daemon does: connect again. Errors: "connect_failed" when it
 // ended otherwise, "timeout".

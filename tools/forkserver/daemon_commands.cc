@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/cpp/find_daemon.h"
 #include "sdk/process/platform.h"
 #include "tools/forkserver/connect.h"
 #include "tools/forkserver/exit_codes.h"
-#include "tools/forkserver/find_daemon.h"
 #include "tools/forkserver/json.h"
 #include "tools/forkserver/output.h"
 #include "tools/forkserver/signal_pipe.h"
@@ -143,7 +143,7 @@ int PrintEvents(const Options& options) {
 }
 
 int StartDaemonProcess(const Options& options) {
-  Result<std::string> program = FindDaemon();
+  Result<std::string> program = FindDaemonProgram("");
   if (!program) return Fail(program.error());
   const std::string socket = SocketPath(options);
   std::vector<std::string> words = {*program, "--socket", socket};

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <string>
 
+#include "sdk/cpp/find_daemon.h"
 #include "tests/unit/sdk_cpp/scoped_test_state.h"
 
 namespace forkserver {

@@ -51,6 +51,11 @@ Result<void> BareProgram::SpawnAndWait() {
   return Reap(pid, path_);
 }
 
+// macOS calls vfork(2) deprecated; it is here to be compared with.
+#ifdef __APPLE__
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+#endif
+
 Result<void> BareProgram::VforkAndWait() {
   char* const argv[] = {path_.data(), nullptr};
   const pid_t pid = ::vfork();

@@ -75,8 +75,10 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   while (next == Next::kGoOn) next = Turn();
   if (next == Next::kBecomeZygote) return {std::move(forked_zygote_), 0};
   if (next == Next::kRetired) return {};
+  // The daemon takes the workers over, and tells that their zygote died.
+  if (next == Next::kBroken) return {std::nullopt, kSetupFailedExitCode};
   children_.KillAndCollect();
-  return {std::nullopt, next == Next::kBroken ? kSetupFailedExitCode : 0};
+  return {};
 }
 
 ZygoteServer::Next ZygoteServer::Turn() {

@@ -127,4 +127,11 @@ class Dispatcher {
   std::unique_ptr<FdWatcher> clients_watcher_;
 };
 
+template <typename Body>
+void Dispatcher::Reply(Connection& connection, std::uint64_t id,
+                       const Body& body) {
+  connection.Reply(protocol::EncodeReply(id, body));
+  MarkDirty(connection);
+}
+
 }  // namespace forkserver::server

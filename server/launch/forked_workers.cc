@@ -112,14 +112,13 @@ void ForkedWorkers::OnExited(ProcessKey reporter, ProcessKey key, pid_t pid,
     events_.push_back(ProcessEnded{key, status});
     return;
   }
-  const std::string how = status.signal
-                              ? "signal " + std::to_string(*status.signal)
-                              : "exit code " +
-                                    std::to_string(status.code.value_or(0));
-  events_.push_back(ProcessNeverBegan{
-      key, pid, status,
-      UnbegunError(error_code::kLaunchFailed,
-                   "the forked process ended with " + how)});
+  const std::string how =
+      status.signal ? "signal " + std::to_string(*status.signal)
+                    : "exit code " + std::to_string(status.code.value_or(0));
+  events_.push_back(
+      ProcessNeverBegan{key, pid, status,
+                        UnbegunError(error_code::kLaunchFailed,
+                                     "the forked process ended with " + how)});
 }
 
 void ForkedWorkers::OnZygoteDied(ProcessKey zygote) {
@@ -184,8 +183,7 @@ void ForkedWorkers::Adopt(ProcessKey key, Worker& worker) {
     return;
   }
   worker.taken_over = true;
-  reaper_.Adopt(key, worker.pid, UniqueFd(),
-                {.kill_group = !worker.detach});
+  reaper_.Adopt(key, worker.pid, UniqueFd(), {.kill_group = !worker.detach});
   if (!worker.detach || worker.settled) {
     reaper_.Signal(key, SIGKILL, /*group=*/true);
   }

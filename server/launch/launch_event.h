@@ -75,7 +75,8 @@ struct ZygoteEnded {
   std::string stderr_tail;
 };
 
-using LaunchEvent = std::variant<ProcessStarted, LaunchFailed, ProcessNeverBegan,
-                                 ProcessEnded, ZygoteIsReady, ZygoteEnded>;
+using LaunchEvent =
+    std::variant<ProcessStarted, LaunchFailed, ProcessNeverBegan, ProcessEnded,
+                 ZygoteIsReady, ZygoteEnded>;
 
 }  // namespace forkserver::server

@@ -3,8 +3,9 @@
 //
 // Ends are announced by a pidfd (or EVFILT_PROC). Of workers only the newest
 // keep theirs: each one makes every later launch dearer, as clone(2) copies the
-// table of descriptors and the child closes them. The ends of the others, and of orphaned descendants that the system hands to the daemon, its
-// subreaper, are learnt from SIGCHLD and a sweep.
+// table of descriptors and the child closes them. The ends of the others, and
+// of orphaned descendants that the system hands to the daemon, its subreaper,
+// are learnt from SIGCHLD and a sweep.
 #pragma once
 
 #include <forkserver/result.h>

@@ -244,9 +244,9 @@ Result<void> ZygoteLauncher::OnReport(ProcessKey reporter,
   if (type == protocol::Started::kType) {
     auto started = message.Decode<protocol::Started>();
     if (!started) return started.error();
-    forked_.OnStarted(reporter, {KeyOfId(started->worker),
-                                 static_cast<pid_t>(started->pid),
-                                 started->forked_ns, started->started_ns});
+    forked_.OnStarted(
+        reporter, {KeyOfId(started->worker), static_cast<pid_t>(started->pid),
+                   started->forked_ns, started->started_ns});
   } else if (type == protocol::Exited::kType) {
     auto exited = message.Decode<protocol::Exited>();
     if (!exited) return exited.error();
@@ -352,7 +352,8 @@ void ZygoteLauncher::EndNested(ProcessKey parent) {
     siginfo_t info = {};
     if (pid != 0 && ::waitid(P_PID, static_cast<id_t>(pid), &info,
                              WEXITED | WNOHANG | WNOWAIT) == 0) {
-      reaper_.Adopt(key, pid, UniqueFd(), {.kill_group = true, .keep_pidfd = true});
+      reaper_.Adopt(key, pid, UniqueFd(),
+                    {.kill_group = true, .keep_pidfd = true});
       reaper_.Signal(key, SIGKILL, false);
     } else if (found->second->channel->control_closed() || pid != 0) {
       OnEnded(key, std::nullopt, std::nullopt);

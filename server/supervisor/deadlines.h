@@ -23,6 +23,11 @@ enum class DeadlineKind {
   kZygoteIdle,  // a zygote may have been unused for long enough
 };
 
+// Its key is that of a zygote, not of a worker.
+constexpr bool IsOfZygote(DeadlineKind kind) {
+  return kind == DeadlineKind::kRetiring || kind == DeadlineKind::kZygoteIdle;
+}
+
 struct Deadline {
   std::int64_t at_ns = 0;
   ProcessKey key = 0;
@@ -36,9 +41,8 @@ class Deadlines {
   template <typename Predicate>
   void Add(Deadline deadline, Predicate means_something) {
     if (heap_.size() >= drop_at_) {
-      std::erase_if(heap_, [&](const Deadline& one) {
-        return !means_something(one);
-      });
+      std::erase_if(heap_,
+                    [&](const Deadline& one) { return !means_something(one); });
       std::make_heap(heap_.begin(), heap_.end(), Later());
       drop_at_ = std::max(kFew, heap_.size() * 2);
     }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "sdk/process/platform.h"
@@ -16,16 +15,8 @@ namespace {
 constexpr std::int64_t kNsPerMs = 1'000'000;
 // A killed worker whose zygote says nothing for this long: the zygote hangs.
 constexpr std::int64_t kUnheardNs = 2'000'000'000;
-// A retired zygote without workers that does not end in this time hangs.
-constexpr std::int64_t kRetirePatienceNs = 5'000'000'000;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
-
-Error UnknownZygote(const std::string& name) {
-  return MakeError(error_code::kUnknownZygote,
-                   "there is no zygote '" + name + "'",
-                   "see `forkserver zygote ls`, or start it");
-}
 
 bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
   return std::equal(
@@ -85,9 +76,8 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
   return {};
 }
 
-Supervisor::Worker& Supervisor::AddWorker(ProcessKey key,
-                                          const Requester& requester,
-                                          const protocol::Policy& policy) {
+Worker& Supervisor::AddWorker(ProcessKey key, const Requester& requester,
+                              const protocol::Policy& policy) {
   Worker& worker = workers_[key];
   worker.key = key;
   worker.id = ids_.IdOf(key);
@@ -99,7 +89,7 @@ Supervisor::Worker& Supervisor::AddWorker(ProcessKey key,
   worker.journey.received_ns = requester.received_ns;
   if (policy.timeout_ms > 0) {
     AddDeadline({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
-                    DeadlineKind::kTimeout});
+                 DeadlineKind::kTimeout});
   }
   if (!policy.detach) owned_[requester.owner].insert(key);
   ++launched_;
@@ -132,9 +122,8 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   if (!setup) return setup.error();
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
-  if (auto launched = launcher_.LaunchExec(key, std::move(*setup), fds,
-                                           requester.limits,
-                                           request.policy.detach);
+  if (auto launched = launcher_.LaunchExec(
+          key, std::move(*setup), fds, requester.limits, request.policy.detach);
       !launched) {
     return launched.error();
   }
@@ -149,7 +138,7 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
     return checked.error();
   }
   Zygote* const zygote = zygotes_.FindByName(request.zygote);
-  if (zygote == nullptr) return UnknownZygote(request.zygote);
+  if (zygote == nullptr) return ZygoteRegistry::UnknownZygote(request.zygote);
   if (zygote->state != ZygoteState::kReady) {
     return MakeError(error_code::kUnknownZygote,
                      "zygote '" + request.zygote + "' is not ready yet",
@@ -178,80 +167,6 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   ++zygote->workers;
   ++zygote->forks;
   return key;
-}
-
-Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
-                                           protocol::ZygoteStart request,
-                                           std::vector<UniqueFd> fds) {
-  if (auto checked = CheckPolicy({}); !checked) return checked.error();
-  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
-  if (!setup) return setup.error();
-  ZygoteIdentity identity = ZygoteIdentity::Of(request, *setup);
-  auto plan = zygotes_.PlanStart(request, identity);
-  if (!plan) return plan.error();
-  if (plan->existing != nullptr) {
-    plan->existing->owners.insert(requester.owner);
-    plan->existing->keep = plan->existing->keep || request.keep;
-    return plan->existing->key;
-  }
-
-  Zygote zygote;
-  zygote.key = ids_.Next();
-  zygote.id = ids_.IdOf(zygote.key);
-  zygote.name = request.name;
-  zygote.parent = plan->parent != nullptr ? plan->parent->key : 0;
-  zygote.freeze = FrozenPatterns(request.freeze);
-  zygote.identity = std::move(identity);
-  // One that is forked inherits what its parent had.
-  if (plan->parent != nullptr) zygote.limits = plan->parent->limits;
-  for (const auto& [name, limit] : requester.limits) {
-    zygote.limits[name] = limit;
-  }
-  for (const auto& [name, limit] : setup->limits) zygote.limits[name] = limit;
-  zygote.keep = request.keep;
-  zygote.owners.insert(requester.owner);
-
-  protocol::Configure configure;
-  configure.name = request.name;
-  configure.preload = request.preload;
-  configure.freeze = zygote.freeze;
-  Result<void> launched =
-      plan->parent != nullptr
-          ? launcher_.LaunchNestedZygote(
-                zygote.key, zygote.id, plan->parent->key,
-                std::move(request.setup.data), std::move(fds), requester.limits,
-                std::move(configure))
-          : launcher_.LaunchZygote(zygote.key, zygote.id, std::move(*setup),
-                                   fds, requester.limits, std::move(configure));
-  if (!launched) return launched.error();
-  // Only now: a launch that fails must not cost the old one.
-  if (plan->replaced != nullptr) RetireZygote(plan->replaced->key);
-  const Zygote& added = zygotes_.Add(std::move(zygote));
-  events_.push_back(
-      ZygoteChanged{added.key, "zygote_starting", zygotes_.InfoOf(added)});
-  return added.key;
-}
-
-Result<void> Supervisor::StopZygote(const std::string& name) {
-  const Zygote* const zygote = zygotes_.FindByName(name);
-  if (zygote == nullptr) return UnknownZygote(name);
-  RetireZygote(zygote->key);
-  return {};
-}
-
-void Supervisor::RetireZygote(ProcessKey key) {
-  for (const ProcessKey retired : zygotes_.BeginRetire(key)) {
-    const Zygote& zygote = *zygotes_.Find(retired);
-    launcher_.Retire(retired);
-    // One that still preloads does not read: it has no workers to wait for.
-    if (!zygote.was_ready) {
-      launcher_.Signal(retired, zygote.id, SIGKILL, /*group=*/true);
-    }
-    AddDeadline({MonotonicNanoseconds() + kRetirePatienceNs, retired,
-                    DeadlineKind::kRetiring});
-    events_.push_back(
-        ZygoteChanged{retired, "zygote_retiring", zygotes_.InfoOf(zygote)});
-  }
 }
 
 Result<Supervisor::Found> Supervisor::Find(const std::string& id) const {
@@ -336,7 +251,7 @@ void Supervisor::Kill(Worker& worker) {
   launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
   if (worker.kind == WorkerKind::kForked) {
     AddDeadline({MonotonicNanoseconds() + kUnheardNs, worker.key,
-                    DeadlineKind::kUnheard});
+                 DeadlineKind::kUnheard});
   }
 }
 
@@ -387,7 +302,7 @@ void Supervisor::Handle(ProcessStarted event) {
   if (worker.state == WorkerState::kLaunching) {
     worker.state = WorkerState::kRunning;
   }
-  events_.push_back(WorkerLaunched{event.key, InfoOf(worker)});
+  events_.push_back(WorkerLaunched{event.key, DescribeWorker(worker)});
 }
 
 void Supervisor::Handle(ProcessNeverBegan event) {
@@ -407,105 +322,21 @@ void Supervisor::Handle(LaunchFailed event) {
   events_.push_back(WorkerLaunchFailed{event.key, std::move(event.error)});
 }
 
-ExitRecord Supervisor::MakeRecord(const Worker& worker,
-                                  const ProcessEnded& end) const {
-  ExitRecord record;
-  record.id = worker.id;
-  record.name = worker.name;
-  record.pid = worker.pid;
-  record.kind = worker.kind;
-  record.zygote = worker.zygote_name;
-  record.code = end.status.code;
-  record.signal = end.status.signal;
-  record.core = end.status.core;
-  record.max_rss_bytes = end.status.max_rss_bytes;
-  record.user_us = end.status.user_us;
-  record.system_us = end.status.system_us;
-  record.journey = worker.journey;
-  record.journey.ended_ns = end.status.ended_ns;
-  const std::int64_t begun_ns = worker.journey.launched_ns != 0
-                                    ? worker.journey.launched_ns
-                                    : worker.journey.launch_begun_ns;
-  record.wall_us = (record.journey.ended_ns - begun_ns) / 1000;
-  if (worker.reason) {
-    record.reason = *worker.reason;
-  } else if (end.zygote_died) {
-    record.reason = EndReason::kZygoteDied;
-  } else if (!end.status.observed) {
-    record.reason = EndReason::kLost;
-  } else {
-    record.reason =
-        end.status.signal ? EndReason::kSignaled : EndReason::kExited;
-  }
-  return record;
-}
-
 void Supervisor::Handle(ProcessEnded event) {
   const auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
   worker.state = WorkerState::kEnded;
-  WorkerInfo info = InfoOf(worker);
+  WorkerInfo info = DescribeWorker(worker);
   info.exit = MakeRecord(worker, event);
   records_.Add(event.key, *info.exit);
   EraseWorker(event.key);
   events_.push_back(WorkerEnded{event.key, std::move(info)});
 }
 
-void Supervisor::Handle(ZygoteIsReady event) {
-  Zygote* const zygote = zygotes_.Find(event.key);
-  if (zygote == nullptr) return;
-  zygote->pid = event.pid;
-  zygote->entries = std::move(event.ready.entries);
-  zygote->preloads = std::move(event.ready.preloads);
-  zygote->last_used_ns = MonotonicNanoseconds();
-  AddDeadline({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
-                  DeadlineKind::kZygoteIdle});
-  if (zygote->state == ZygoteState::kStarting) {
-    zygote->was_ready = true;
-    zygote->state = ZygoteState::kReady;
-    events_.push_back(
-        ZygoteChanged{event.key, "zygote_ready", zygotes_.InfoOf(*zygote)});
-  }
-}
-
-void Supervisor::Handle(ZygoteEnded event) {
-  const Zygote* const zygote = zygotes_.Find(event.key);
-  if (zygote == nullptr) return;
-  // It may have become ready when it was to end already, and nobody was told.
-  if (!zygote->was_ready) {
-    Error error;
-    if (event.error) {
-      error = std::move(*event.error);
-      error.message = "zygote '" + zygote->name + "': " + error.message;
-    } else {
-      std::string how = "was stopped";
-      if (event.status && event.status->code) {
-        how = "exited with code " + std::to_string(*event.status->code);
-      } else if (event.status && event.status->signal) {
-        how = "was ended by signal " + std::to_string(*event.status->signal) +
-              " (" + ::strsignal(static_cast<int>(*event.status->signal)) + ")";
-      }
-      error = MakeError(
-          error_code::kZygoteFailed,
-          "zygote '" + zygote->name + "' " + how + " before it was ready",
-          "its program must call Serve() of the zygote SDK");
-    }
-    if (!event.stderr_tail.empty()) {
-      error.message += "; the end of its standard error: " + event.stderr_tail;
-    }
-    events_.push_back(ZygoteStartFailed{event.key, std::move(error)});
-  }
-  ZygoteInfo info = zygotes_.InfoOf(*zygote);
-  zygotes_.Erase(event.key);
-  events_.push_back(ZygoteChanged{event.key, "zygote_ended", std::move(info)});
-}
-
 void Supervisor::AddDeadline(const Deadline& deadline) {
   deadlines_.Add(deadline, [this](const Deadline& one) {
-    const bool of_zygote = one.kind == DeadlineKind::kRetiring ||
-                           one.kind == DeadlineKind::kZygoteIdle;
-    if (of_zygote) return zygotes_.Find(one.key) != nullptr;
+    if (IsOfZygote(one.kind)) return zygotes_.Find(one.key) != nullptr;
     const auto worker = workers_.find(one.key);
     if (worker == workers_.end()) return false;
     return one.kind != DeadlineKind::kGrace ||
@@ -514,31 +345,7 @@ void Supervisor::AddDeadline(const Deadline& deadline) {
 }
 
 void Supervisor::Handle(const Deadline& deadline) {
-  if (deadline.kind == DeadlineKind::kRetiring) {
-    const Zygote* const zygote = zygotes_.Find(deadline.key);
-    if (zygote == nullptr) return;
-    if (zygotes_.Unused(*zygote)) {
-      launcher_.Signal(deadline.key, zygote->id, SIGKILL, /*group=*/true);
-    }
-    AddDeadline({deadline.at_ns + kRetirePatienceNs, deadline.key,
-                    DeadlineKind::kRetiring});
-    return;
-  }
-  if (deadline.kind == DeadlineKind::kZygoteIdle) {
-    const Zygote* const zygote = zygotes_.Find(deadline.key);
-    if (zygote == nullptr || zygote->state != ZygoteState::kReady) return;
-    std::int64_t again_ns = zygote->last_used_ns + options_.zygote_idle_ns;
-    if (zygotes_.Unused(*zygote)) {
-      if (again_ns <= deadline.at_ns) {
-        RetireZygote(deadline.key);
-        return;
-      }
-    } else {
-      again_ns = deadline.at_ns + options_.zygote_idle_ns;
-    }
-    AddDeadline({again_ns, deadline.key, DeadlineKind::kZygoteIdle});
-    return;
-  }
+  if (IsOfZygote(deadline.kind)) return HandleOfZygote(deadline);
   const auto found = workers_.find(deadline.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
@@ -568,18 +375,6 @@ void Supervisor::Handle(const Deadline& deadline) {
   }
 }
 
-WorkerInfo Supervisor::InfoOf(const Worker& worker) const {
-  WorkerInfo info;
-  info.id = worker.id;
-  info.name = worker.name;
-  info.pid = worker.pid;
-  info.kind = worker.kind;
-  info.zygote = worker.zygote_name;
-  info.state = worker.state;
-  info.detach = worker.detach;
-  return info;
-}
-
 Snapshot Supervisor::TakeSnapshot() const {
   Snapshot snapshot;
   std::vector<const Worker*> sorted;
@@ -587,7 +382,7 @@ Snapshot Supervisor::TakeSnapshot() const {
   std::sort(sorted.begin(), sorted.end(),
             [](const Worker* a, const Worker* b) { return a->key < b->key; });
   for (const Worker* worker : sorted) {
-    snapshot.workers.push_back(InfoOf(*worker));
+    snapshot.workers.push_back(DescribeWorker(*worker));
   }
   for (const auto& [key, zygote] : zygotes_.all()) {
     snapshot.zygotes.push_back(zygotes_.InfoOf(zygote));

@@ -24,6 +24,7 @@
 #include "server/supervisor/deadlines.h"
 #include "server/supervisor/record_ring.h"
 #include "server/supervisor/supervisor_event.h"
+#include "server/supervisor/worker.h"
 #include "server/supervisor/worker_ids.h"
 #include "server/supervisor/zygote_registry.h"
 
@@ -95,24 +96,6 @@ class Supervisor {
   void FillStatus(DaemonStatus& status) const;
 
  private:
-  struct Worker {
-    ProcessKey key = 0;
-    std::string id;
-    std::string name;
-    WorkerKind kind = WorkerKind::kExec;
-    WorkerState state = WorkerState::kLaunching;
-    pid_t pid = 0;
-    OwnerId owner = 0;
-    ProcessKey zygote = 0;
-    std::string zygote_name;
-    bool detach = false;
-    std::int64_t timeout_ms = 0;
-    std::int64_t grace_ms = 0;
-    std::int64_t grace_until_ns = 0;  // while stopping
-    std::optional<EndReason> reason;  // set by whoever stops it first
-    Journey journey;
-  };
-
   void Handle(ProcessStarted event);
   void Handle(LaunchFailed event);
   void Handle(ProcessNeverBegan event);
@@ -120,6 +103,7 @@ class Supervisor {
   void Handle(ZygoteIsReady event);
   void Handle(ZygoteEnded event);
   void Handle(const Deadline& deadline);
+  void HandleOfZygote(const Deadline& deadline);
 
   Result<void> CheckPolicy(const protocol::Policy& policy) const;
   Worker& AddWorker(ProcessKey key, const Requester& requester,
@@ -129,8 +113,6 @@ class Supervisor {
   void BeginStop(Worker& worker, EndReason reason, std::int64_t grace_ms);
   void Kill(Worker& worker);
   void RetireZygote(ProcessKey key);
-  WorkerInfo InfoOf(const Worker& worker) const;
-  ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) const;
 
   Launcher& launcher_;
   Options options_;

@@ -4,6 +4,12 @@
 
 namespace forkserver::server {
 
+Error ZygoteRegistry::UnknownZygote(const std::string& name) {
+  return MakeError(error_code::kUnknownZygote,
+                   "there is no zygote '" + name + "'",
+                   "see `forkserver zygote ls`, or start it");
+}
+
 Zygote* ZygoteRegistry::FindByName(const std::string& name) {
   const auto found = names_.find(name);
   return found == names_.end() ? nullptr : Find(found->second);

@@ -44,6 +44,9 @@ struct Zygote {
 
 class ZygoteRegistry {
  public:
+  // What to say where FindByName found none.
+  static Error UnknownZygote(const std::string& name);
+
   // The one that answers to `name`, starting or ready; nullptr if none does.
   Zygote* FindByName(const std::string& name);
   Zygote* Find(ProcessKey key);

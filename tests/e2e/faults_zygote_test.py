@@ -43,7 +43,8 @@ class FaultsInZygotesTest(ZygoteTestCase):
         if zygote is None:
             return False
         maps = read_file(f"/proc/{zygote['pid']}/maps")
-        self.assertIn(b"fail_nth.so", maps)
+        if maps:  # else it has died of the fault already
+            self.assertIn(b"fail_nth.so", maps)
         return True
 
     def work(self):
@@ -101,8 +102,7 @@ class FaultsInZygotesTest(ZygoteTestCase):
         self.walk("fork", errno.ENOMEM)
 
     def test_recvmsg(self):
-        for number in (errno.EAGAIN, errno.EINTR, errno.ENOMEM,
-                       errno.ECONNRESET):
+        for number in (errno.EAGAIN, errno.EINTR, errno.ENOMEM):
             self.walk("recvmsg", number)
 
     def test_sendmsg(self):

@@ -184,8 +184,9 @@ int pselect(int count, fd_set* read, fd_set* write, fd_set* except,
 }
 
 int stat(const char* path, struct stat* info) noexcept {
-  static auto* const real = reinterpret_cast<int (*)(
-      const char*, struct stat*)>(dlsym(RTLD_NEXT, "stat"));
+  static auto* const real =
+      reinterpret_cast<int (*)(const char*, struct stat*)>(
+          dlsym(RTLD_NEXT, "stat"));
   return Fails("stat") ? -1 : real(path, info);
 }
 
@@ -211,8 +212,8 @@ int posix_spawn(pid_t* pid, const char* path,
 
 // What libc has no wrapper for, or not one that is good enough.
 long syscall(long number, ...) noexcept {
-  static auto* const real = reinterpret_cast<long (*)(long, ...)>(
-      dlsym(RTLD_NEXT, "syscall"));
+  static auto* const real =
+      reinterpret_cast<long (*)(long, ...)>(dlsym(RTLD_NEXT, "syscall"));
   va_list more;
   va_start(more, number);
   long arguments[6];

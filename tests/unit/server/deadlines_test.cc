@@ -49,9 +49,9 @@ TEST_CASE("those of what has ended do not pile up") {
 TEST_CASE("those of what is alive are all kept") {
   Deadlines deadlines;
   for (ProcessKey key = 0; key < 1000; ++key) {
-    deadlines.Add({static_cast<std::int64_t>(key % 7), key,
-                   DeadlineKind::kTimeout},
-                  kAllMeanSomething);
+    deadlines.Add(
+        {static_cast<std::int64_t>(key % 7), key, DeadlineKind::kTimeout},
+        kAllMeanSomething);
   }
   std::set<ProcessKey> seen;
   std::int64_t last_ns = 0;

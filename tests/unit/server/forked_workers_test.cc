@@ -54,8 +54,9 @@ TEST_CASE_FIXTURE(Fixture, "a report of another zygote means nothing") {
   CHECK(workers.has_unstarted());
 }
 
-TEST_CASE_FIXTURE(Fixture, "workers of a dead zygote that were not detached "
-                           "never began") {
+TEST_CASE_FIXTURE(Fixture,
+                  "workers of a dead zygote that were not detached "
+                  "never began") {
   REQUIRE(workers.Add(2, kZygote, /*detach=*/false));
   REQUIRE(workers.Add(3, kZygote, /*detach=*/true));
   workers.OnZygoteDied(kZygote);

@@ -1,0 +1,49 @@
+#include "server/supervisor/worker.h"
+
+namespace forkserver::server {
+
+WorkerInfo DescribeWorker(const Worker& worker) {
+  WorkerInfo info;
+  info.id = worker.id;
+  info.name = worker.name;
+  info.pid = worker.pid;
+  info.kind = worker.kind;
+  info.zygote = worker.zygote_name;
+  info.state = worker.state;
+  info.detach = worker.detach;
+  return info;
+}
+
+ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) {
+  ExitRecord record;
+  record.id = worker.id;
+  record.name = worker.name;
+  record.pid = worker.pid;
+  record.kind = worker.kind;
+  record.zygote = worker.zygote_name;
+  record.code = end.status.code;
+  record.signal = end.status.signal;
+  record.core = end.status.core;
+  record.max_rss_bytes = end.status.max_rss_bytes;
+  record.user_us = end.status.user_us;
+  record.system_us = end.status.system_us;
+  record.journey = worker.journey;
+  record.journey.ended_ns = end.status.ended_ns;
+  const std::int64_t begun_ns = worker.journey.launched_ns != 0
+                                    ? worker.journey.launched_ns
+                                    : worker.journey.launch_begun_ns;
+  record.wall_us = (record.journey.ended_ns - begun_ns) / 1000;
+  if (worker.reason) {
+    record.reason = *worker.reason;
+  } else if (end.zygote_died) {
+    record.reason = EndReason::kZygoteDied;
+  } else if (!end.status.observed) {
+    record.reason = EndReason::kLost;
+  } else {
+    record.reason =
+        end.status.signal ? EndReason::kSignaled : EndReason::kExited;
+  }
+  return record;
+}
+
+}  // namespace forkserver::server

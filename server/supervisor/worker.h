@@ -1,0 +1,39 @@
+// A worker as the supervisor knows it, and what others are told of it. Plain
+// values.
+#pragma once
+
+#include <forkserver/types.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "server/launch/launch_event.h"
+#include "server/supervisor/supervisor_event.h"
+
+namespace forkserver::server {
+
+struct Worker {
+  ProcessKey key = 0;
+  std::string id;
+  std::string name;
+  WorkerKind kind = WorkerKind::kExec;
+  WorkerState state = WorkerState::kLaunching;
+  pid_t pid = 0;
+  OwnerId owner = 0;
+  ProcessKey zygote = 0;
+  std::string zygote_name;
+  bool detach = false;
+  std::int64_t timeout_ms = 0;
+  std::int64_t grace_ms = 0;
+  std::int64_t grace_until_ns = 0;  // while stopping
+  std::optional<EndReason> reason;  // set by whoever stops it first
+  Journey journey;
+};
+
+// Without its exit record.
+WorkerInfo DescribeWorker(const Worker& worker);
+ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end);
+
+}  // namespace forkserver::server

@@ -18,7 +18,9 @@ FOLDERS = ("server", "sdk", "tools", "tests")
 # Stand-ins for what Bazel would download.
 STAND_INS = ("rules_cc", "rules_java", "remote_coverage_tools")
 PAIRED = (".cc", ".h", ".S")
-UNLISTED = re.compile(r"^(BUILD|WORKSPACE|\..*|.*\.BUILD|.*\.pyc)$")
+# What `pip install ./sdk/python` leaves there.
+LEFT_BY_PIP = re.compile(r"sdk/python/(build|.*\.egg-info)$")
+UNLISTED = re.compile(r"^(BUILD(\.bazel)?|WORKSPACE|\..*|.*\.BUILD|.*\.pyc)$")
 
 
 def read(path):
@@ -47,7 +49,8 @@ def files_of_the_tree():
         for folder, folders, names in os.walk(os.path.join(ROOT, top)):
             folders[:] = [
                 name for name in folders
-                if name not in STAND_INS and name != "__pycache__"
+                if name not in STAND_INS and name != "__pycache__" and
+                not LEFT_BY_PIP.search(os.path.join(folder, name))
             ]
             names = {
                 listed_name(name) for name in names if not UNLISTED.match(name)

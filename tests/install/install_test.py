@@ -1,8 +1,10 @@
 """What tools/install puts into a prefix is enough to build and run programs."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import unittest
 
 import install_tree
@@ -183,6 +185,67 @@ class Uninstall(InstallTestCase):
         with self.assertRaises(install_tree.InstallError):
             install_tree.uninstall(self.prefix)
         self.assertTrue(os.path.exists(victim))
+
+
+class PythonPackage(InstallTestCase):
+    """The Python package, by PYTHONPATH and by itself."""
+
+    def run_python(self, code, **environment):
+        result = subprocess.run(
+            [sys.executable, "-c", code], text=True, timeout=120,
+            env={**self.sandbox.environment, **environment},
+            cwd=self.sandbox.folder, capture_output=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def install_tree(self, command, prefix, **environment):
+        return subprocess.run(
+            [sys.executable, install_tree.__file__, command, "--prefix",
+             prefix, "--built", ROOT], text=True, timeout=120,
+            env={**self.sandbox.environment, **environment},
+            stdout=subprocess.PIPE, check=True).stdout
+
+    def test_a_client_and_a_daemon_of_the_same_prefix(self):
+        # Neither FORKSERVER_BIN nor PATH says where the daemon is.
+        printed = self.run_python(
+            "import forkserver\n"
+            "with forkserver.connect() as client:\n"
+            "    print(client.run(['/bin/sh', '-c', 'exit 7']).code,\n"
+            "          client.status().version == forkserver.__version__)\n"
+            "    client.shutdown()\n", FORKSERVER_BIN="", PATH="/nowhere",
+            PYTHONDONTWRITEBYTECODE="",
+            PYTHONPATH=os.path.join(self.prefix, install_tree.PYTHON))
+        self.assertEqual(printed, "7 True\n")
+        wait_for(lambda: not self.sandbox.leftovers(),
+                 self.sandbox.describe_leftovers)
+        # What Python compiled goes away with the rest.
+        self.assertTrue(any("__pycache__" in name
+                            for name in tree(self.prefix)))
+        install_tree.uninstall(self.prefix)
+        self.assertEqual(tree(self.prefix), self.before)
+
+    def test_the_line_that_is_printed_is_enough(self):
+        prefix = os.path.join(self.sandbox.folder, "other")
+        printed = self.install_tree("install", prefix)
+        line = re.search(r"^From Python:  (.*)$", printed, re.M).group(1)
+        result = subprocess.run(
+            ["sh", "-c", line + "; exec \"$0\" -c 'import forkserver'",
+             sys.executable], env=self.sandbox.environment, timeout=60,
+            check=False)
+        self.assertEqual(result.returncode, 0)
+
+    def test_the_default_prefix_is_found_without_a_line(self):
+        home = os.path.join(self.sandbox.folder, "ho me")
+        os.makedirs(home)
+        printed = self.install_tree("install", f"{home}/.local", HOME=home)
+        self.assertNotIn("PYTHONPATH", printed)
+        where = self.run_python(
+            "import forkserver; print(forkserver.__file__)", HOME=home)
+        self.assertEqual(
+            where, f"{home}/.local/{install_tree.PYTHON}/forkserver/"
+            "__init__.py\n")
+        self.install_tree("uninstall", f"{home}/.local", HOME=home)
+        self.assertEqual(tree(home), {})
 
 
 class Consumers(InstallTestCase):

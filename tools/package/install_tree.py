@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Puts what Bazel built into a prefix, and takes it away again.
+"""Puts what Bazel built, and the Python package, into a prefix, and takes it
+away again.
 
   install_tree.py install --prefix DIR --built BAZEL_BIN
   install_tree.py uninstall --prefix DIR
@@ -7,17 +8,22 @@
 tools/install and tools/uninstall call it. PREFIX/share/forkserver/
 install_manifest.txt lists the files, and the folders that had to be made.
 Uninstalling removes exactly those files, and those of the folders that are
-empty then. Nothing outside the prefix is touched: a folder in it that is a
-link to elsewhere is refused.
+empty then, and what Python compiled of them. Nothing outside the prefix is
+touched: a folder in it that is a link to elsewhere is refused.
 """
 
 import argparse
+import glob
 import os
 import re
+import site
 import sys
 import tempfile
 
 MANIFEST = "share/forkserver/install_manifest.txt"
+PYTHON = "lib/python3/dist-packages"
+# In a user's site-packages: a line that Python adds to sys.path.
+PATH_FILE = "forkserver.pth"
 HEADERS = ["client", "error", "result", "types", "version", "zygote"]
 
 # Where it is below the built tree: where it is below the prefix.
@@ -41,8 +47,63 @@ TEMPLATES = {
 }
 
 
+METADATA = """Metadata-Version: 2.1
+Name: forkserver
+Version: {version}
+Requires-Python: >=3.8
+Requires-Dist: msgpack
+"""
+
+
+# By which pytest finds the plugin, wherever the package is on its path.
+ENTRY_POINTS = """[pytest11]
+forkserver = forkserver.pytest_plugin
+"""
+
+# In the Python package's source, and below the prefix.
+LAUNCHER = "bin/forkserver-python"
+
+
 class InstallError(Exception):
     """A sentence for the person who installs."""
+
+
+def python_package(version):
+    """{path below the prefix: (bytes, mode)} of the Python package."""
+    root = os.path.dirname(
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    source = os.path.join(root, "sdk/python")
+    files = {}
+    for folder, folders, names in os.walk(os.path.join(source, "forkserver")):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            if not name.endswith((".py", ".json", ".typed")):
+                continue
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                files[f"{PYTHON}/{os.path.relpath(path, source)}"] = (
+                    file.read(), 0o644)
+    if not files:
+        raise InstallError(f"the Python package is not in {source}")
+    with open(os.path.join(source, LAUNCHER), "rb") as file:
+        files[LAUNCHER] = (file.read(), 0o755)
+    metadata = METADATA.format(version=version).encode()
+    files[f"{PYTHON}/forkserver-{version}.dist-info/METADATA"] = (metadata,
+                                                                  0o644)
+    files[f"{PYTHON}/forkserver-{version}.dist-info/entry_points.txt"] = (
+        ENTRY_POINTS.encode(), 0o644)
+    return files
+
+
+def path_file(prefix, user_site):
+    """The same of the file that tells Python where the package is: nothing
+    unless its user's site-packages are below the prefix."""
+    folder = os.path.relpath(user_site or "/", prefix)
+    if folder.startswith(".."):
+        return {}
+    return {
+        f"{folder}/{PATH_FILE}": (f"{prefix}/{PYTHON}\n".encode(), 0o644)
+    }
 
 
 def contents(built):
@@ -61,7 +122,7 @@ def contents(built):
         beside = os.path.dirname(os.path.abspath(__file__))
         with open(os.path.join(beside, source), "rb") as file:
             files[target] = (file.read().replace(b"@VERSION@", version), 0o644)
-    return files
+    return {**files, **python_package(version.decode())}
 
 
 def folders_of(paths):
@@ -124,8 +185,23 @@ def write_manifest(prefix, files, folders):
                ("\n".join(lines) + "\n").encode(), 0o644)
 
 
+def remove_compiled(prefix, path):
+    """What Python made of a module."""
+    folder, name = os.path.split(os.path.join(prefix, path))
+    cache = os.path.join(folder, "__pycache__")
+    check_inside(prefix, f"{os.path.dirname(path)}/__pycache__/x")
+    for compiled in glob.glob(f"{glob.escape(cache)}/{name[:-3]}.*.pyc"):
+        os.unlink(compiled)
+    try:
+        os.rmdir(cache)
+    except OSError:
+        pass  # Gone, or somebody else's files are in it.
+
+
 def remove_file(prefix, path):
     check_inside(prefix, path)
+    if path.endswith(".py"):
+        remove_compiled(prefix, path)
     try:
         os.unlink(os.path.join(prefix, path))
     except FileNotFoundError:
@@ -135,9 +211,9 @@ def remove_file(prefix, path):
             from error
 
 
-def install(prefix, built):
+def install(prefix, built, user_site=None):
     """Returns a line that says what was done, as uninstall does."""
-    files = contents(built)
+    files = {**contents(built), **path_file(prefix, user_site)}
     old_files, old_folders = read_manifest(prefix)
     for path in files:
         check_inside(prefix, path)
@@ -195,9 +271,14 @@ def main():
         if options.command == "install":
             if not options.built:
                 parser.error("install needs --built")
-            print(install(prefix, options.built))
+            user_site = site.getusersitepackages()
+            print(install(prefix, options.built, user_site))
             if f"{prefix}/bin" not in os.environ.get("PATH", "").split(":"):
                 print(f'By name:  export PATH="{prefix}/bin:$PATH"')
+            package = f"{prefix}/{PYTHON}"
+            if package not in sys.path and not path_file(prefix, user_site):
+                print(f'From Python:  export PYTHONPATH="{package}'
+                      '${PYTHONPATH:+:$PYTHONPATH}"')
         else:
             print(uninstall(prefix))
     except (InstallError, OSError) as error:

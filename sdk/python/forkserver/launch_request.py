@@ -1,0 +1,186 @@
+"""From the arguments of a call to a request with its descriptors."""
+
+from typing import (Any, Dict, Generic, List, Mapping, Optional, Sequence,
+                    Tuple, TypedDict, TypeVar, Union)
+
+from forkserver.durations import milliseconds
+from forkserver.errors import BadRequest
+from forkserver.process_setup import (Descriptor, FdTable, StrOrPath,
+                                      fingerprint, make_setup, program, texts)
+from forkserver.protocol.messages import Fork, Setup, Spawn, Stop, ZygoteStart
+from forkserver.protocol.text import to_text
+
+R = TypeVar("R", Spawn, Fork, ZygoteStart)
+
+
+class Prepared(Generic[R]):
+    """A request, and copies of its descriptors, which it owns until they are
+    taken."""
+
+    def __init__(self, body: R, table: FdTable) -> None:
+        self.body: R = body
+        self._table = table
+
+    def take_fds(self) -> List[int]:
+        fds, self._table.fds = self._table.fds, []
+        return fds
+
+    def close(self) -> None:
+        self._table.close()
+
+
+class ProcessOptions(TypedDict, total=False):
+    """What Client.spawn() documents, for those who check types."""
+    env: Optional[Mapping[Any, Any]]
+    cwd: Optional[StrOrPath]
+    fds: Optional[Mapping[int, Descriptor]]
+    umask: Optional[int]
+    limits: Optional[Mapping[str, Union[int, Tuple[int, int]]]]
+    nice: Optional[int]
+    group: str
+
+
+class WorkerOptions(ProcessOptions, total=False):
+    stdin: Optional[Descriptor]
+    stdout: Optional[Descriptor]
+    stderr: Optional[Descriptor]
+    name: str
+    timeout: Optional[float]
+    grace: float
+    detach: bool
+
+
+class ForkOptions(WorkerOptions, total=False):
+    argv: Sequence[StrOrPath]
+    args: bytes
+    result: Optional[Descriptor]
+
+
+class ZygoteOptions(ProcessOptions, total=False):
+    preload: Sequence[str]
+    parent: str
+    freeze: Sequence[str]
+    keep: bool
+    replace: bool
+    binary: Optional[str]
+    args: bytes
+
+
+_PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
+            "limits": None, "nice": None, "group": "process_group"}
+_WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
+               timeout=None, grace=5.0, detach=False)
+_FORK = dict(_WORKER, argv=(), args=b"", result=None)
+_ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
+               replace=False, binary=None, args=b"")
+
+
+class _Options:
+    """The options of one call, as attributes; defaults for the others."""
+
+    def __init__(self, call: str, defaults: Mapping[str, Any],
+                 given: Mapping[str, Any]) -> None:
+        for name in given:
+            if name not in defaults:
+                raise TypeError(f"{call}() has no option {name!r}; it has " +
+                                ", ".join(defaults))
+        self.__dict__.update(defaults)
+        self.__dict__.update(given)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def setup(self, argv: List[str]) -> Any:
+        return make_setup(argv, self.env, self.cwd, self.umask, self.limits,
+                          self.nice, self.group)
+
+    def policy(self) -> Dict[str, Any]:
+        timeout_ms = 0
+        if self.timeout is not None:
+            timeout_ms = milliseconds(self.timeout, "timeout")
+            if timeout_ms == 0:
+                raise BadRequest("timeout must be more than 0 s",
+                                 hint="for none leave it out")
+        return {
+            "name": to_text(self.name, "name"),
+            "timeout_ms": timeout_ms,
+            "grace_ms": milliseconds(self.grace, "grace"),
+            "detach": _boolean(self.detach, "detach"),
+            "watch": not self.detach,
+        }
+
+
+def _boolean(value: Any, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadRequest(f"{what} must be True or False, not {value!r}")
+    return value
+
+
+def prepare_spawn(argv: Any, given: Mapping[str, Any],
+                  call: str = "spawn") -> "Prepared[Spawn]":
+    """Raises BadRequest, BadDescriptor, TooManyDescriptors."""
+    options = _Options(call, _WORKER, given)
+    setup = options.setup(program(argv))
+    body = Spawn(**options.policy())
+    return _with_fds(setup, body, options)
+
+
+def prepare_fork(zygote: Any, entry: Any, given: Mapping[str, Any],
+                 call: str = "fork") -> "Prepared[Fork]":
+    options = _Options(call, _FORK, given)
+    setup = options.setup(texts(options.argv, "argv"))
+    setup.entry = to_text(entry, "entry")
+    if not isinstance(options.args, (bytes, bytearray, memoryview)):
+        raise BadRequest("args must be bytes, not "
+                         f"{type(options.args).__name__}")
+    setup.args = bytes(options.args)
+    body = Fork(zygote=to_text(zygote, "the zygote's name"),
+                **options.policy())
+    return _with_fds(setup, body, options)
+
+
+def prepare_zygote(name: Any, argv: Any,
+                   given: Mapping[str, Any]) -> "Prepared[ZygoteStart]":
+    options = _Options("start_zygote", _ZYGOTE, given)
+    parent = to_text(options.parent, "parent")
+    words = texts(argv, "argv") if parent else program(argv)
+    if parent and words:
+        raise BadRequest("argv must be empty for a zygote with a parent: it "
+                         "is forked, not executed")
+    setup = options.setup(words)
+    setup.args = bytes(options.args)  # settings of a nested zygote
+    body = ZygoteStart(name=to_text(name, "the zygote's name"),
+                       preload=texts(options.preload, "preload"),
+                       parent=parent,
+                       freeze=texts(options.freeze, "freeze"),
+                       keep=_boolean(options.keep, "keep"),
+                       replace=_boolean(options.replace, "replace"))
+    if options.binary is None:
+        body.binary = fingerprint(setup)
+    else:
+        body.binary = to_text(options.binary, "binary")
+    return _with_fds(setup, body, options)
+
+
+def stop_request(worker_id: str, grace: Optional[float]) -> Stop:
+    if grace is None:
+        return Stop(worker=worker_id)
+    return Stop(worker=worker_id, grace_ms=milliseconds(grace, "grace"))
+
+
+def _with_fds(setup: Setup, body: R, options: _Options) -> "Prepared[R]":
+    table = FdTable()
+    streams = [getattr(options, each, None)
+               for each in ("stdin", "stdout", "stderr")]
+    if isinstance(body, ZygoteStart):
+        streams = []
+    try:
+        table.place_all(options.fds, streams)
+        if getattr(options, "result", None) is not None:
+            setup.result = table.add(options.result, "result")
+        setup.fds = table.placements
+        body.setup = setup.encode()
+    except BaseException:
+        table.close()
+        raise
+    return Prepared(body, table)

@@ -1,0 +1,307 @@
+"""Every message of the protocol; docs/protocol.md says what they mean.
+
+What the answers are made of (WorkerInfo, ExitRecord, ...) is in
+forkserver.records.
+"""
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+from forkserver.errors import Error, make_error
+from forkserver.protocol import MAX_PROTOCOL, MIN_PROTOCOL
+from forkserver.protocol.fields import (BINARY, BOOLEAN, FD_PLACEMENTS,
+                                        INTEGER, LIMITS, NULLABLE_INTEGER,
+                                        TEXT, TEXTS, Message, choice, message,
+                                        nested, nested_list, optional,
+                                        required)
+from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
+                                PreloadReport, Snapshot, WorkerInfo,
+                                ZygoteInfo)
+
+__all__ = [
+    "Configure", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
+    "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
+    "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
+    "Started", "Status", "Stop", "Subscribe", "Wait", "WorkerInfo",
+    "WorkerReply", "ZygoteFailed", "ZygoteHello", "ZygoteInfo", "ZygoteReady",
+    "ZygoteReply", "ZygoteStart", "ZygoteStop"
+]
+
+LimitMap = Dict[str, Tuple[int, int]]
+
+# --- client to daemon, and the answers ---------------------------------------
+
+
+@message("hello")
+@dataclass
+class Hello(Message):
+    min_protocol: int = required(INTEGER, MIN_PROTOCOL)
+    max_protocol: int = required(INTEGER, MAX_PROTOCOL)
+    client: str = optional(TEXT, "")
+    capabilities: List[str] = optional(TEXTS, [])
+
+
+@message("hello_reply")
+@dataclass
+class HelloReply(Message):
+    protocol: int = required(INTEGER, 0)
+    version: str = required(TEXT, "")
+    instance: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    capabilities: List[str] = required(TEXTS, [])
+
+
+@message("setup")
+@dataclass
+class Setup(Message):
+    """What a new process is to be. Travels as a bin inside of requests."""
+    argv: List[str] = optional(TEXTS, [])
+    env: List[str] = required(TEXTS, [])
+    cwd: str = required(TEXT, "")
+    umask: int = required(INTEGER, 0o022)
+    limits: LimitMap = optional(LIMITS, {})
+    nice: Optional[int] = optional(INTEGER, None)
+    group: str = optional(choice("process_group", "session"), "process_group")
+    fds: List[Tuple[int, int]] = optional(FD_PLACEMENTS, [])
+    entry: str = optional(TEXT, "")
+    args: bytes = optional(BINARY, b"")
+    result: Optional[int] = optional(INTEGER, None)
+
+
+@message("spawn")
+@dataclass
+class Spawn(Message):
+    setup: bytes = required(BINARY, b"")
+    name: str = optional(TEXT, "")
+    timeout_ms: int = optional(INTEGER, 0)
+    grace_ms: int = optional(INTEGER, 5000)
+    detach: bool = optional(BOOLEAN, False)
+    watch: bool = optional(BOOLEAN, False)
+    exit_only: bool = optional(BOOLEAN, False)
+
+
+@message("fork")
+@dataclass
+class Fork(Message):
+    zygote: str = required(TEXT, "")
+    setup: bytes = required(BINARY, b"")
+    name: str = optional(TEXT, "")
+    timeout_ms: int = optional(INTEGER, 0)
+    grace_ms: int = optional(INTEGER, 5000)
+    detach: bool = optional(BOOLEAN, False)
+    watch: bool = optional(BOOLEAN, False)
+    exit_only: bool = optional(BOOLEAN, False)
+
+
+@message("worker_reply")
+@dataclass
+class WorkerReply(Message):
+    worker: WorkerInfo = required(nested(WorkerInfo), WorkerInfo)
+
+
+@message("zygote_start")
+@dataclass
+class ZygoteStart(Message):
+    name: str = required(TEXT, "")
+    setup: bytes = required(BINARY, b"")
+    preload: List[str] = optional(TEXTS, [])
+    parent: str = optional(TEXT, "")
+    binary: str = optional(TEXT, "")
+    freeze: List[str] = optional(TEXTS, [])
+    keep: bool = optional(BOOLEAN, False)
+    replace: bool = optional(BOOLEAN, False)
+
+
+@message("zygote_reply")
+@dataclass
+class ZygoteReply(Message):
+    zygote: ZygoteInfo = required(nested(ZygoteInfo), ZygoteInfo)
+
+
+@message("zygote_stop")
+@dataclass
+class ZygoteStop(Message):
+    name: str = required(TEXT, "")
+
+
+@message("wait")
+@dataclass
+class Wait(Message):
+    worker: str = required(TEXT, "")
+
+
+@message("signal")
+@dataclass
+class Signal(Message):
+    worker: str = required(TEXT, "")
+    signal: int = required(INTEGER, 0)
+    group: bool = optional(BOOLEAN, False)
+
+
+@message("stop")
+@dataclass
+class Stop(Message):
+    worker: str = required(TEXT, "")
+    grace_ms: Optional[int] = optional(INTEGER, None)
+
+
+@message("exit_reply")
+@dataclass
+class ExitReply(Message):
+    exit: ExitRecord = required(nested(ExitRecord), ExitRecord)
+
+
+@message("done")
+@dataclass
+class Done(Message):
+    pass
+
+
+@message("list")
+@dataclass
+class List_(Message):
+    pass
+
+
+@message("status")
+@dataclass
+class Status(Message):
+    pass
+
+
+@message("subscribe")
+@dataclass
+class Subscribe(Message):
+    pass
+
+
+@message("shutdown")
+@dataclass
+class Shutdown(Message):
+    pass
+
+
+@message("error")
+@dataclass
+class ErrorBody(Message):
+    code: str = required(TEXT, "")
+    message: str = required(TEXT, "")
+    step: str = required(TEXT, "")
+    errno: int = required(INTEGER, 0)
+    hint: str = required(TEXT, "")
+
+    def to_exception(self) -> Error:
+        """Of the class that stands for the code."""
+        return make_error(self.code, self.message, step=self.step,
+                          errno=self.errno, hint=self.hint)
+
+    @classmethod
+    def from_exception(cls, error: Error) -> "ErrorBody":
+        return cls(error.code, error.message, error.step, error.errno,
+                   error.hint)
+
+
+# --- zygote to daemon, on the control socket ---------------------------------
+
+
+@message("zygote_hello")
+@dataclass
+class ZygoteHello(Message):
+    min_protocol: int = required(INTEGER, MIN_PROTOCOL)
+    max_protocol: int = required(INTEGER, MAX_PROTOCOL)
+    pid: int = required(INTEGER, 0)
+    sdk: str = optional(TEXT, "")
+
+
+@message("zygote_ready")
+@dataclass
+class ZygoteReady(Message):
+    entries: List[str] = required(TEXTS, [])
+    preloads: List[PreloadReport] = required(nested_list(PreloadReport), [])
+
+
+@message("zygote_failed")
+@dataclass
+class ZygoteFailed(Message):
+    error: ErrorBody = required(nested(ErrorBody), ErrorBody)
+
+
+# --- daemon to zygote, on the control socket ---------------------------------
+
+
+@message("configure")
+@dataclass
+class Configure(Message):
+    protocol: int = required(INTEGER, 0)
+    name: str = required(TEXT, "")
+    preload: List[str] = required(TEXTS, [])
+    freeze: List[str] = required(TEXTS, [])
+
+
+@message("fork_worker")
+@dataclass
+class ForkWorker(Message):
+    """The frame carries the descriptors of the setup."""
+    worker: str = required(TEXT, "")
+    setup: bytes = required(BINARY, b"")
+    limits: LimitMap = optional(LIMITS, {})
+    detach: bool = optional(BOOLEAN, False)
+
+
+@message("fork_zygote")
+@dataclass
+class ForkZygote(Message):
+    """The frame carries the descriptors of the setup, then the new zygote's
+    control socket, then its report pipe."""
+    worker: str = required(TEXT, "")
+    setup: bytes = required(BINARY, b"")
+    limits: LimitMap = optional(LIMITS, {})
+
+
+@message("signal_worker")
+@dataclass
+class SignalWorker(Message):
+    worker: str = required(TEXT, "")
+    signal: int = required(INTEGER, 0)
+    group: bool = required(BOOLEAN, False)
+
+
+@message("retire")
+@dataclass
+class Retire(Message):
+    pass
+
+
+# --- zygote and forked workers to daemon, on the report pipe -----------------
+
+
+@message("started")
+@dataclass
+class Started(Message):
+    worker: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    forked_ns: int = required(INTEGER, 0)
+    started_ns: int = required(INTEGER, 0)
+
+
+@message("failed")
+@dataclass
+class Failed(Message):
+    worker: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    error: ErrorBody = required(nested(ErrorBody), ErrorBody)
+
+
+@message("exited")
+@dataclass
+class Exited(Message):
+    worker: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    code: Optional[int] = required(NULLABLE_INTEGER, None)
+    signal: Optional[int] = required(NULLABLE_INTEGER, None)
+    core: bool = required(BOOLEAN, False)
+    max_rss_bytes: int = required(INTEGER, 0)
+    user_us: int = required(INTEGER, 0)
+    system_us: int = required(INTEGER, 0)
+    ended_ns: int = required(INTEGER, 0)

@@ -1,0 +1,166 @@
+"""What the daemon tells: workers, exit records, zygotes, events, its status.
+
+Plain values. The names of the attributes are those on the wire and in the
+command line's JSON. Units are in the names: _ns nanoseconds of
+CLOCK_MONOTONIC, _us microseconds, _ms milliseconds, _bytes bytes. `to_wire()`
+makes a dict of one, which json.dumps takes.
+"""
+
+from dataclasses import dataclass
+from typing import List, Optional
+
+from forkserver.protocol.fields import (BOOLEAN, INTEGER, NULLABLE_INTEGER,
+                                        TEXT, TEXTS, Message, choice, message,
+                                        nested, nested_list, optional,
+                                        required)
+
+_KIND = choice("exec", "forked", "spare")
+_WORKER_STATE = choice("launching", "running", "stopping", "ended")
+_ZYGOTE_STATE = choice("starting", "ready", "retiring")
+_REASON = choice("exited", "signaled", "timeout", "stopped", "client_gone",
+                 "zygote_died", "daemon_stopping", "lost")
+
+
+@message("journey")
+@dataclass
+class Journey(Message):
+    """The steps of a worker's life; 0 where it did not get that far."""
+    received_ns: int = required(INTEGER, 0)
+    launch_begun_ns: int = required(INTEGER, 0)
+    launched_ns: int = required(INTEGER, 0)
+    started_ns: int = required(INTEGER, 0)
+    ended_ns: int = required(INTEGER, 0)
+
+
+@message("exit_record")
+@dataclass
+class ExitRecord(Message):
+    """How one worker ended. There is exactly one per worker.
+
+    `code` is its exit code or None, `signal` the number of the signal that
+    ended it or None; both are None if nobody could see how (`reason` is
+    "lost"). `reason` is one of "exited", "signaled", "timeout", "stopped",
+    "client_gone", "zygote_died", "daemon_stopping", "lost". `direct` is true
+    when no daemon was involved (FORKSERVER_DISABLE=1).
+    """
+    id: str = required(TEXT, "")
+    name: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    kind: str = required(_KIND, "exec")
+    zygote: str = required(TEXT, "")
+    code: Optional[int] = required(NULLABLE_INTEGER, None)
+    signal: Optional[int] = required(NULLABLE_INTEGER, None)
+    core: bool = required(BOOLEAN, False)
+    reason: str = required(_REASON, "lost")
+    max_rss_bytes: int = required(INTEGER, 0)
+    user_us: int = required(INTEGER, 0)
+    system_us: int = required(INTEGER, 0)
+    wall_us: int = required(INTEGER, 0)
+    journey: Journey = required(nested(Journey), Journey)
+    direct: bool = optional(BOOLEAN, False)
+
+
+@message("worker")
+@dataclass
+class WorkerInfo(Message):
+    """A worker as the daemon sees it now.
+
+    `state` is "launching", "running", "stopping" or "ended"; `pid` is 0 while
+    it is being launched; `exit` is there once it has ended.
+    """
+    id: str = required(TEXT, "")
+    name: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    kind: str = required(_KIND, "exec")
+    zygote: str = required(TEXT, "")
+    state: str = required(_WORKER_STATE, "launching")
+    detach: bool = optional(BOOLEAN, False)
+    exit: Optional[ExitRecord] = optional(nested(ExitRecord), None)
+
+    @classmethod
+    def of_ended(cls, record: ExitRecord) -> "WorkerInfo":
+        return cls(id=record.id, name=record.name, pid=record.pid,
+                   kind=record.kind, zygote=record.zygote, state="ended",
+                   exit=record)
+
+
+@message("preload_report")
+@dataclass
+class PreloadReport(Message):
+    """What one preload step of a zygote did.
+
+    `rss_bytes` is the growth of resident memory; `threads` those of the
+    process after the step.
+    """
+    name: str = required(TEXT, "")
+    wall_us: int = required(INTEGER, 0)
+    rss_bytes: int = required(INTEGER, 0)
+    threads: int = required(INTEGER, 1)
+
+
+@message("zygote")
+@dataclass
+class ZygoteInfo(Message):
+    """A zygote as the daemon sees it now.
+
+    `state` is "starting", "ready" or "retiring"; `workers` are those that
+    live, `forks` how many it has made; `identity` is a digest of what it was
+    made of.
+    """
+    name: str = required(TEXT, "")
+    id: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    state: str = required(_ZYGOTE_STATE, "starting")
+    parent: str = required(TEXT, "")
+    identity: str = required(TEXT, "")
+    keep: bool = required(BOOLEAN, False)
+    workers: int = required(INTEGER, 0)
+    forks: int = required(INTEGER, 0)
+    argv: List[str] = required(TEXTS, [])
+    entries: List[str] = required(TEXTS, [])
+    preloads: List[PreloadReport] = required(nested_list(PreloadReport), [])
+
+
+@message("daemon_status")
+@dataclass
+class DaemonStatus(Message):
+    """The daemon's figures. `workers` and `zygotes` are those that live."""
+    pid: int = required(INTEGER, 0)
+    version: str = required(TEXT, "")
+    protocol: int = required(INTEGER, 0)
+    instance: str = required(TEXT, "")
+    socket: str = required(TEXT, "")
+    threads: int = required(INTEGER, 0)
+    uptime_ms: int = required(INTEGER, 0)
+    clients: int = required(INTEGER, 0)
+    workers: int = required(INTEGER, 0)
+    zygotes: int = required(INTEGER, 0)
+    launched: int = required(INTEGER, 0)
+    records_kept: int = required(INTEGER, 0)
+    open_fds: int = required(INTEGER, 0)
+    log: str = required(TEXT, "")
+
+
+@message("snapshot")
+@dataclass
+class Snapshot(Message):
+    """Everything that is alive now."""
+    workers: List[WorkerInfo] = required(nested_list(WorkerInfo), [])
+    zygotes: List[ZygoteInfo] = required(nested_list(ZygoteInfo), [])
+
+
+@message("event")
+@dataclass
+class Event(Message):
+    """One change.
+
+    `event` is "worker_launched" or "worker_ended" (with `worker`),
+    "zygote_starting", "zygote_ready", "zygote_retiring" or "zygote_ended" (with
+    `zygote`), or "overrun" (with `snapshot`: events were dropped because they
+    were not read; go on from it).
+    """
+    event: str = required(TEXT, "")
+    time_ns: int = required(INTEGER, 0)
+    worker: Optional[WorkerInfo] = optional(nested(WorkerInfo), None)
+    zygote: Optional[ZygoteInfo] = optional(nested(ZygoteInfo), None)
+    snapshot: Optional[Snapshot] = optional(nested(Snapshot), None)

@@ -154,7 +154,8 @@ class Client {
   // Retires it: no new forks; its workers go on.
   Result<void> StopZygote(const std::string& name);
 
-  // A worker forked from a zygote. Returns when its entry begins.
+  // A worker forked from a zygote. Returns when its entry begins, or when it
+  // was ended before that (by its timeout, say): its record tells.
   Result<Worker> Fork(const ForkOptions& options);
 
   // Fork and Wait in one request with one answer.

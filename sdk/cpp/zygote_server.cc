@@ -246,8 +246,7 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
     WorkerRunner::Run(parent, worker, forked_ns);
   }
   if (pid > 0) {
-    children_.Add(pid, std::move(worker.request.worker),
-                  worker.request.detach);
+    children_.Add(pid, std::move(worker.request.worker), worker.request.detach);
   }
 }
 

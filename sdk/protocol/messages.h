@@ -93,7 +93,7 @@ struct Setup {
   std::vector<std::string> env;   // "NAME=value", complete: it replaces
   std::string cwd;                // absolute
   std::int64_t umask = 022;
-  ResourceLimits limits;             // on top of the client's own
+  ResourceLimits limits;  // on top of the client's own
   // Absolute; absent: that of the process that forks it.
   std::optional<std::int64_t> nice;
   GroupKind group = GroupKind::kProcessGroup;

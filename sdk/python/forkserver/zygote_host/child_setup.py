@@ -1,0 +1,193 @@
+"""The ordered steps that turn a forked child into what was asked for.
+
+Group, descriptors, closing of every other one, umask, niceness, limits,
+working directory: the steps and errors of docs/protocol.md.
+"""
+
+import errno
+import fcntl
+import os
+import resource
+from typing import (Dict, List, Mapping, NamedTuple, Optional, Sequence,
+                    Tuple)
+
+from forkserver.errors import BadDescriptor, BadRequest, LaunchFailed
+from forkserver.protocol.messages import Setup
+from forkserver.zygote_host import system
+
+MAX_CHILD_FD = 65535
+_LIMIT_NAMES = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile",
+                "nproc", "stack", "msgqueue", "nice", "rss", "rtprio",
+                "rttime", "sigpending")
+_RESOURCES: Dict[str, int] = {
+    name: getattr(resource, "RLIMIT_" + name.upper())
+    for name in _LIMIT_NAMES if hasattr(resource, "RLIMIT_" + name.upper())
+}
+if system.LINUX:
+    _RESOURCES["locks"] = 10
+
+Limits = Mapping[str, Tuple[int, int]]
+
+
+class ChildPlan(NamedTuple):
+    """A setup that was found right, made in the zygote: what its child does
+    first touches memory that is not its own yet, which is slow."""
+    session: bool
+    moves: Dict[int, int]  # {target: source}
+    umask: int
+    nice: Optional[int]
+    limits: List[Tuple[str, int, Tuple[int, int]]]
+    cwd: str
+
+
+def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
+               null_fd: int) -> ChildPlan:
+    """Raises Error. `received`: the descriptors of the frame. `null_fd`: an
+    open /dev/null. `limits`: those that the setup does not name."""
+    _check(setup)
+    return ChildPlan(setup.group == "session",
+                     _plan_descriptors(setup, received, null_fd), setup.umask,
+                     setup.nice, _plan_limits(setup.limits, limits), setup.cwd)
+
+
+def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
+    """In the child: runs the steps. Raises LaunchFailed.
+
+    `kept`: further descriptors that stay open, close-on-exec; their new
+    numbers, above every one that was asked for, are returned.
+    """
+    step = ("setpgid", "", "")
+    try:
+        if plan.session:
+            os.setsid()
+        else:
+            os.setpgid(0, 0)
+        moved = _move_descriptors(plan.moves, kept)
+        step = ("close_range", "", "")
+        system.close_all_but([*plan.moves, *moved])
+        os.umask(plan.umask)
+        if plan.nice is not None:
+            step = ("setpriority", str(plan.nice), "")
+            os.setpriority(os.PRIO_PROCESS, 0, plan.nice)
+        for name, number, value in plan.limits:
+            step = ("setrlimit", name,
+                    "a hard limit can be lowered, not raised")
+            resource.setrlimit(number, value)
+        step = ("chdir", plan.cwd, "")
+        os.chdir(plan.cwd)
+    except (OSError, ValueError) as error:
+        raise _failure(error, *step) from None
+    return moved
+
+
+def _failure(error: Exception, step: str, arguments: str,
+             permission_hint: str) -> LaunchFailed:
+    # setrlimit: ValueError is its word for EPERM and EINVAL.
+    number = errno.EPERM
+    if isinstance(error, OSError):
+        number = error.errno or 0
+    return LaunchFailed(f"{step}({arguments}): {os.strerror(number)}",
+                        step=step, errno=number,
+                        hint=permission_hint if number == errno.EPERM else "")
+
+
+def _check(setup: Setup) -> None:
+    for key in ("argv", "env"):
+        for text in getattr(setup, key):
+            if "\0" in text:
+                raise BadRequest(f"an element of 'setup.{key}' holds a NUL "
+                                 "byte")
+    if not setup.cwd.startswith("/") or "\0" in setup.cwd:
+        raise BadRequest("'setup.cwd' must be an absolute path, not "
+                         f"'{setup.cwd}'")
+    if not 0 <= setup.umask <= 0o777:
+        raise BadRequest("'setup.umask' must be in 0..511 (octal 0777), not "
+                         f"{setup.umask}")
+    if setup.nice is not None and not -20 <= setup.nice <= 19:
+        raise BadRequest(f"'setup.nice' must be in -20..19, not {setup.nice}")
+
+
+def _plan_descriptors(setup: Setup, received: Sequence[int],
+                      null_fd: int) -> Dict[int, int]:
+    """{target: source}, every source but /dev/null one of `received`."""
+    moves: Dict[int, int] = {}
+    named = set()
+    for target, index in setup.fds:
+        if not 0 <= target <= MAX_CHILD_FD:
+            raise BadDescriptor(f"child descriptor {target} is out of range "
+                                f"0..{MAX_CHILD_FD}")
+        if target in moves:
+            raise BadDescriptor(f"child descriptor {target} is named twice "
+                                "in 'setup.fds'")
+        moves[target] = _borrow(index, received)
+        named.add(index)
+    if setup.result is not None:
+        _borrow(setup.result, received)
+        named.add(setup.result)
+    for index in range(len(received)):
+        if index not in named:
+            raise BadDescriptor(f"descriptor {index} was sent and is not "
+                                "announced in 'setup.fds'")
+    for stream in (0, 1, 2):
+        moves.setdefault(stream, null_fd)
+    return moves
+
+
+def _borrow(index: int, received: Sequence[int]) -> int:
+    if not 0 <= index < len(received):
+        raise BadDescriptor(f"descriptor index {index} is out of range: "
+                            f"{len(received)} descriptors came with the "
+                            "request")
+    return received[index]
+
+
+def _plan_limits(wanted: Limits, base: Limits
+                ) -> List[Tuple[str, int, Tuple[int, int]]]:
+    planned = []
+    for name, (soft, hard) in {**base, **wanted}.items():
+        if name not in _RESOURCES:
+            raise BadRequest(f"there is no limit '{name}', known are: " +
+                             " ".join(sorted(_RESOURCES)))
+        if _order(soft) > _order(hard):
+            raise BadRequest(f"limit '{name}': soft is above hard")
+        planned.append((name, _RESOURCES[name], (_value(soft), _value(hard))))
+    return planned
+
+
+def _value(limit: int) -> int:
+    return resource.RLIM_INFINITY if limit < 0 else limit
+
+
+def _order(limit: int) -> float:
+    return float("inf") if limit < 0 else limit
+
+
+def _move_descriptors(moves: Dict[int, int],
+                      kept: Sequence[int]) -> List[int]:
+    # Everything that must survive goes above the targets first, so that no
+    # dup2 below can overwrite a source that is still needed.
+    above = max(moves) + 1
+    target = -1
+    try:
+        moved_kept = [_above(fd, above) for fd in kept]
+        for target, source in moves.items():
+            if source != target:
+                moves[target] = _above(source, above)
+        for target, source in moves.items():
+            if source == target:
+                os.set_inheritable(target, True)
+            else:
+                os.dup2(source, target)
+    except OSError as error:
+        hint = ("the number is above the daemon's limit of descriptors"
+                if target >= 0 else "")
+        raise LaunchFailed(f"dup2(to {target}): {error.strerror}",
+                           step="dup2", errno=error.errno or 0,
+                           hint=hint) from None
+    return moved_kept
+
+
+def _above(fd: int, lowest: int) -> int:
+    if fd >= lowest:
+        return fd
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)

@@ -1,0 +1,102 @@
+"""The children of a zygote that are alive, and the reports of their ends."""
+
+import os
+import signal
+import time
+from typing import Dict, NamedTuple
+
+from forkserver.protocol.framing import encode_request, write_report
+from forkserver.protocol.messages import Exited
+from forkserver.zygote_host.child_ends import (ChildEnd, peek_ended_child,
+                                               reap)
+
+
+class _Child(NamedTuple):
+    worker: str
+    detach: bool
+
+
+class Children:
+    """Passive. Borrows the report pipe."""
+
+    def __init__(self, report_fd: int) -> None:
+        self._report_fd = report_fd
+        self._by_pid: Dict[int, _Child] = {}
+        self._by_worker: Dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_pid)
+
+    def add(self, pid: int, worker: str, detach: bool) -> None:
+        self._by_worker[worker] = pid
+        self._by_pid[pid] = _Child(worker, detach)
+
+    def send_signal(self, worker: str, number: int, group: bool) -> None:
+        """Nothing happens if it has been reaped: the pid is another's."""
+        pid = self._by_worker.get(worker)
+        if pid is not None:
+            _send_signal_to(pid, number, group)
+
+    def collect_all(self) -> None:
+        """Reports and reaps those that have ended. Does not block."""
+        while True:
+            end = peek_ended_child()
+            if end is None:
+                return
+            self._finish(end)
+
+    def kill_and_collect(self) -> None:
+        """Kills the groups of those that are not detached, and waits."""
+        killed = [pid for pid, child in self._by_pid.items()
+                  if not child.detach]
+        for pid in killed:
+            _send_signal_to(pid, signal.SIGKILL, True)
+            # It may have moved to another group.
+            _kill(pid, signal.SIGKILL)
+        for pid in killed:
+            end = peek_ended_child(pid, block=True)
+            if end is not None:
+                self._finish(end)
+
+    def _finish(self, end: ChildEnd) -> None:
+        child = self._by_pid.pop(end.pid, None)
+        if child is not None:
+            del self._by_worker[child.worker]
+            report = Exited(child.worker, end.pid, end.code, end.signal,
+                            end.core, end.max_rss_bytes, end.user_us,
+                            end.system_us,
+                            time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+            # If nobody reads it, the daemon is gone and so is whoever asked.
+            write_report(self._report_fd, encode_request(report))
+            # What is left of its group, while the number is still its own.
+            if not child.detach:
+                _kill_group(end.pid, signal.SIGKILL)
+        reap(end.pid)
+
+
+def _send_signal_to(pid: int, number: int, group: bool) -> None:
+    # A child that was forked just now may not lead its group yet.
+    if group and _kill_group(pid, number):
+        # It may have left its group; nothing survives a kill by that.
+        if number == signal.SIGKILL:
+            _kill(pid, number)
+        return
+    _kill(pid, number)
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (OSError, ValueError):
+        pass
+
+
+def _kill_group(pid: int, number: int) -> bool:
+    """False if there is no such group."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        pass
+    return True

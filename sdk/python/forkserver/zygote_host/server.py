@@ -1,0 +1,198 @@
+"""The blocking loop of a zygote."""
+
+import os
+import sys
+import time
+import warnings
+from typing import NamedTuple, Optional, Union
+
+from forkserver.errors import (BadDescriptor, BadRequest, DescriptorLimit,
+                               Error, LaunchFailed, Malformed, MissingKey,
+                               ZygoteRetired, ZygoteUnsafe)
+from forkserver.protocol.framing import (Frame, FrameReader, Received,
+                                         write_report)
+from forkserver.protocol.messages import (ForkWorker, ForkZygote, Retire,
+                                          SignalWorker)
+from forkserver.protocol.reports import encode_failed
+from forkserver.zygote_host import startup
+from forkserver.zygote_host.channels import Channels, move_up
+from forkserver.zygote_host.children import Children
+from forkserver.zygote_host.environment import (EnvironmentReplacer,
+                                                FrozenEnvironment)
+from forkserver.zygote_host.nested import NestedZygote, become_zygote
+from forkserver.zygote_host.settings import Settings
+from forkserver.zygote_host.signals import ZygoteSignals
+from forkserver.zygote_host.streams import StreamSettings, flush_streams
+from forkserver.zygote_host.threads import (count_settled_threads,
+                                            count_threads, thread_ids)
+from forkserver.zygote_host.worker import (ForkParent, Worker, become_worker,
+                                           plan_worker)
+
+FAILED_EXIT_CODE = 125
+
+
+class Exit(NamedTuple):
+    """The zygote ends."""
+    code: int
+
+
+Outcome = Union[Exit, Worker, NestedZygote]
+
+
+def run_zygote(channels: Channels, settings: Settings) -> Outcome:
+    """One zygote from its hello to its end.
+
+    In a forked child it returns too, with what the child is to be: nothing of
+    the zygote's loop is on its stack then.
+    """
+    reader = FrameReader()
+    try:
+        prepared = startup.start(channels, reader, settings)
+    except Error:
+        return Exit(FAILED_EXIT_CODE)
+    if prepared is None:
+        return Exit(0)
+    return _Server(channels, reader, prepared).run()
+
+
+class _Server:
+
+    def __init__(self, channels: Channels, reader: FrameReader,
+                 prepared: startup.Prepared) -> None:
+        self._control = channels.control
+        self._report_fd = channels.report_fd
+        self._reader = reader
+        self._preloader = prepared.preloader
+        self._children = Children(channels.report_fd)
+        self._signals = ZygoteSignals(channels.control.fileno())
+        self._safe_threads = set(thread_ids())
+        self._retired = False
+        self._parent = ForkParent(
+            os.getpid(), channels.report_fd,
+            move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
+            FrozenEnvironment(channels.environment,
+                              prepared.configure.freeze),
+            EnvironmentReplacer(), StreamSettings(), prepared.after_fork,
+            self._signals)
+
+    def run(self) -> Outcome:
+        while True:
+            if self._signals.child_ended:
+                self._signals.child_ended = False
+                self._children.collect_all()
+            if self._retired and not self._children:
+                return Exit(0)
+            if not self._signals.wait():
+                continue
+            try:
+                if self._reader.receive(self._control) is Received.CLOSED:
+                    self._children.kill_and_collect()
+                    return Exit(0)
+                outcome = self._handle_frames()
+            except Error as error:
+                _log(error)
+                self._children.kill_and_collect()
+                return Exit(FAILED_EXIT_CODE)
+            if outcome is not None:
+                return outcome
+
+    def _handle_frames(self) -> Optional[Outcome]:
+        for frame in self._reader:
+            try:
+                outcome = self._handle_frame(frame)
+            except (Malformed, MissingKey, BadRequest) as error:
+                _log(error)  # of this message only
+                outcome = None
+            if outcome is not None:
+                return outcome
+            frame.close_fds()
+        return None
+
+    def _handle_frame(self, frame: Frame) -> Optional[Outcome]:
+        """What is not known is from a newer daemon, which can do without."""
+        if frame.type == ForkWorker.TYPE:
+            return self._fork_worker(frame)
+        if frame.type == ForkZygote.TYPE:
+            return self._fork_zygote(frame)
+        if frame.type == SignalWorker.TYPE:
+            body = frame.decode(SignalWorker)
+            self._children.send_signal(body.worker, body.signal, body.group)
+        elif frame.type == Retire.TYPE:
+            self._retired = True
+        return None
+
+    def _fork_worker(self, frame: Frame) -> Optional[Worker]:
+        body = frame.decode(ForkWorker)
+        parent = self._parent
+        try:
+            self._check_fork(frame)
+            plan = plan_worker(parent, body, frame.fds)
+            pid = _fork_quietly()
+        except Error as error:
+            self._report_failed(body.worker, error)
+            return None
+        if pid == 0:
+            forked_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            self._control.detach()
+            return become_worker(parent, plan, forked_ns)
+        self._children.add(pid, body.worker, body.detach)
+        return None
+
+    def _fork_zygote(self, frame: Frame) -> Optional[NestedZygote]:
+        body = frame.decode(ForkZygote)
+        try:
+            self._check_fork(frame)
+            if len(frame.fds) < 2:
+                raise BadDescriptor(
+                    "the request for a zygote has no channels")
+            pid = _fork_quietly()
+        except Error as error:
+            self._report_failed(body.worker, error)
+            return None
+        if pid == 0:
+            self._control.detach()
+            return become_zygote(self._parent, body, frame.fds)
+        self._children.add(pid, body.worker, False)
+        return None
+
+    def _report_failed(self, worker: str, error: Error) -> None:
+        write_report(self._report_fd, encode_failed(worker, 0, error))
+
+    def _check_fork(self, frame: Frame) -> None:
+        if self._retired:
+            raise ZygoteRetired(
+                "the zygote is retired and forks no more workers")
+        if not frame.complete:
+            raise DescriptorLimit(
+                "the zygote could not receive all descriptors of the request",
+                step="recvmsg", hint="raise the zygote's limit of open files")
+        if count_threads() != 1:
+            self._check_threads()
+
+    def _check_threads(self) -> None:
+        if self._safe_threads and self._safe_threads.issuperset(thread_ids()):
+            return
+        if count_settled_threads() < 1:
+            raise ZygoteUnsafe("the threads of the zygote cannot be counted",
+                               step="before a fork", hint="is /proc mounted?")
+        self._preloader.check_safe()
+        self._safe_threads = set(thread_ids())
+
+
+def _fork_quietly() -> int:
+    """os.fork() without Python 3.12's warning that there are threads: they
+    are known to be safe. As an error the warning would hide the child."""
+    flush_streams()
+    try:
+        if sys.version_info < (3, 12) or count_threads() == 1:
+            return os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+    except OSError as error:
+        raise LaunchFailed("the zygote could not fork", step="fork",
+                           errno=error.errno or 0) from None
+
+
+def _log(error: Error) -> None:
+    print(f"forkserver: zygote: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,115 @@
+"""System calls that the os module lacks, by ctypes.
+
+Everything here may run in a child that was forked a moment ago: nothing is
+imported and no library is loaded after this module has been. Linux is run;
+macOS is by reading. Where a call is missing there is a slower way, or none:
+the docstrings say which.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from typing import Dict, Iterable, List, Optional
+
+LINUX = sys.platform.startswith("linux")
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+# The same on every architecture, as all calls since Linux 5.1.
+_SYS_CLOSE_RANGE = 436
+_MAX_FD = 0xFFFFFFFF
+
+if LINUX:
+    _PRCTL = _LIBC.prctl
+    _PRCTL.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    _SYSCALL = _LIBC.syscall
+    _SYSCALL.argtypes = [ctypes.c_long] * 6
+    _SYSCALL.restype = ctypes.c_long
+
+if hasattr(_LIBC, "clearenv"):
+    _CLEARENV = _LIBC.clearenv
+else:
+    _CLEARENV = None
+
+
+def set_parent_death_signal(signal_number: int, parent: int) -> bool:
+    """This process gets the signal when `parent` ends.
+
+    False if `parent` has ended already. macOS has nothing like it.
+    """
+    if not LINUX:
+        return True
+    if _PRCTL(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0) != 0:
+        return False
+    return os.getppid() == parent
+
+
+def close_all_but(kept: Iterable[int]) -> None:
+    """Closes every other descriptor. Raises OSError."""
+    first = 0
+    for fd in sorted(set(kept)):
+        if fd > first:
+            _close_range(first, fd - 1)
+        first = fd + 1
+    _close_range(first, _MAX_FD)
+
+
+def _close_range(first: int, last: int) -> None:
+    if LINUX:
+        if _SYSCALL(_SYS_CLOSE_RANGE, first, last, 0, 0, 0) == 0:
+            return
+        number = ctypes.get_errno()
+        # Before Linux 5.9, and the seccomp filters of containers.
+        if number not in (errno.ENOSYS, errno.EPERM):
+            raise OSError(number, os.strerror(number))
+    for fd in open_descriptors():
+        if first <= fd <= last:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # that of the listing itself
+
+
+def open_descriptors() -> List[int]:
+    """Numbers, ascending; that of the listing itself may be among them."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return sorted(int(name) for name in os.listdir(folder))
+        except OSError:
+            continue
+    import resource  # pylint: disable=import-outside-toplevel
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return list(range(min(soft, 65536)))
+
+
+def c_environment() -> Optional[Dict[bytes, bytes]]:
+    """What getenv(3) sees, which os.environ may not. None: unknown."""
+    try:
+        block = ctypes.POINTER(ctypes.c_char_p).in_dll(_LIBC, "environ")
+    except ValueError:
+        return None
+    found: Dict[bytes, bytes] = {}
+    index = 0
+    while block and block[index] is not None:
+        name, equals, value = block[index].partition(b"=")
+        if equals:
+            found.setdefault(name, value)
+        index += 1
+    return found
+
+
+def clear_c_environment() -> bool:
+    """Drops every variable of libc, not of os.environ. False: cannot."""
+    return _CLEARENV is not None and _CLEARENV() == 0
+
+
+def resident_bytes() -> int:
+    """Memory of this process. 0: unknown."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource  # pylint: disable=import-outside-toplevel
+        # macOS: the peak, in bytes. A growth of it is one all the same.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,244 @@
+"""A forked worker from its fork to its exit."""
+
+import atexit
+import faulthandler
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+from typing import (Any, Callable, Dict, List, NamedTuple, NoReturn, Optional,
+                    Sequence)
+
+from forkserver.errors import Error, LaunchFailed, UnknownEntry
+from forkserver.protocol.framing import encode_request, write_report
+from forkserver.protocol.messages import ForkWorker, Setup, Started
+from forkserver.protocol.reports import encode_failed
+from forkserver.zygote_host import call_entry, system
+from forkserver.zygote_host.child_setup import (ChildPlan, apply_plan,
+                                                plan_setup)
+from forkserver.zygote_host.context import WorkerContext
+from forkserver.zygote_host.environment import (EnvironmentPlan,
+                                                EnvironmentReplacer,
+                                                FrozenEnvironment,
+                                                parse_environment,
+                                                replace_environment)
+from forkserver.zygote_host.preload import find_function
+from forkserver.zygote_host.signals import ZygoteSignals
+from forkserver.zygote_host.streams import StreamSettings, flush_streams
+from forkserver.zygote_host.tracebacks import user_frames
+
+SETUP_FAILED_EXIT_CODE = 125
+
+_INTEGER = struct.Struct(">Q")
+
+Entry = Callable[[WorkerContext], Any]
+
+_BUILT_IN: Dict[str, Entry] = {"call": call_entry.run}
+
+
+class ForkParent(NamedTuple):
+    """What a child needs of its zygote."""
+    pid: int
+    report_fd: int
+    null_fd: int
+    frozen: FrozenEnvironment
+    environment: EnvironmentReplacer
+    streams: StreamSettings
+    after_fork: List[Callable[[], Any]]
+    signals: ZygoteSignals
+
+
+class WorkerPlan(NamedTuple):
+    """A request that was found right."""
+    worker: str
+    detach: bool
+    setup: ChildPlan
+    environment: EnvironmentPlan
+    entry: Optional[Entry]  # None: its module is not loaded yet
+    context: WorkerContext
+    kept: List[int]  # the report pipe, and what the result is written to
+    started: bytearray
+
+
+class Worker(NamedTuple):
+    """A child whose set-up is done: its entry is next."""
+    entry: Entry
+    context: WorkerContext
+    result_fd: int
+
+
+def plan_worker(parent: ForkParent, request: ForkWorker,
+                fds: Sequence[int]) -> WorkerPlan:
+    """In the zygote. Raises Error."""
+    setup = Setup.decode(request.setup)
+    entry = _check_entry(setup.entry)
+    environment = parse_environment(setup.env)
+    parent.frozen.check(environment)
+    plan = plan_setup(setup, fds, request.limits, parent.null_fd)
+    kept = [parent.report_fd]
+    if setup.result is not None:
+        kept.append(fds[setup.result])
+    return WorkerPlan(
+        request.worker, request.detach, plan,
+        parent.environment.plan(environment), entry,
+        WorkerContext(request.worker, setup.entry, setup.args, setup.argv),
+        kept, bytearray(encode_request(Started(request.worker, *_BLANKS))))
+
+
+def become_worker(parent: ForkParent, plan: WorkerPlan,
+                  forked_ns: int) -> Worker:
+    """In the child. Does not return if a step fails: that is reported."""
+    if not plan.detach and not system.set_parent_death_signal(
+            signal.SIGKILL, parent.pid):
+        os._exit(SETUP_FAILED_EXIT_CODE)
+    kept = plan.kept
+    context = plan.context
+    entry = plan.entry
+    try:
+        # Before the numbers of its descriptors may be somebody else's.
+        parent.signals.restore_in_child()
+        kept = apply_plan(plan.setup, kept)
+        become_process(parent, plan.environment, context.argv)
+        for hook in parent.after_fork:
+            _run_hook(hook)
+        if entry is None:
+            entry = _load_entry(context.entry)
+        started = _fill_in(plan.started, os.getpid(), forked_ns,
+                           time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        write_report(kept[0], started)
+    except BaseException as error:
+        failure = error if isinstance(error, Error) else LaunchFailed(
+            f"{type(error).__name__}: {error}", step="setup")
+        write_report(kept[0], encode_failed(plan.worker, os.getpid(),
+                                            failure))
+        os._exit(SETUP_FAILED_EXIT_CODE)
+    os.close(kept[0])
+    return Worker(entry, context, kept[1] if len(kept) > 1 else -1)
+
+
+# Stand in a frame that the zygote encodes for what only the child knows: each
+# as long as an integer can be.
+_BLANKS = tuple((1 << 62) + index for index in range(3))
+
+
+def _fill_in(frame: bytearray, *values: int) -> bytearray:
+    for blank, value in zip(_BLANKS, values):
+        at = frame.rindex(_INTEGER.pack(blank))
+        _INTEGER.pack_into(frame, at, value)
+    return frame
+
+
+def become_process(parent: ForkParent, environment: EnvironmentPlan,
+                   argv: Sequence[str]) -> None:
+    """What is Python's in the process: all that the zygote had for itself is
+    replaced."""
+    # Those of the zygote are its own: they remove its temporary files.
+    atexit._clear()
+    replace_environment(environment)
+    parent.streams.reopen()
+    if faulthandler.is_enabled():
+        faulthandler.enable()
+    if argv:
+        sys.argv = list(argv)
+
+
+def _run_hook(hook: Callable[[], Any]) -> None:
+    try:
+        hook()
+    except BaseException as error:
+        _show(error)
+        flush_streams()
+        name = (f"{getattr(hook, '__module__', '?')}:"
+                f"{getattr(hook, '__qualname__', '?')}")
+        raise LaunchFailed(
+            f"hook {name}: {type(error).__name__}: {error}",
+            step="after_fork",
+            hint="the worker's standard error has the traceback") from None
+
+
+def _check_entry(name: str) -> Optional[Entry]:
+    """The entry, if it is there already: what has to be imported is imported
+    when the process is what was asked for. Raises UnknownEntry."""
+    built_in = _BUILT_IN.get(name)
+    if built_in is not None:
+        return built_in
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise UnknownEntry(
+            f"there is no entry '{name}'",
+            hint="an entry is 'module:function', or one of: " +
+            ", ".join(sorted(_BUILT_IN)))
+    found = sys.modules.get(module)
+    for part in path.split("."):
+        # Not by getattr: a module may import more for what it lacks.
+        found = getattr(found, "__dict__", {}).get(part)
+    return found if callable(found) else None
+
+
+def _load_entry(name: str) -> Entry:
+    try:
+        entry = find_function(name)
+    except Exception as error:
+        _show(error)
+        flush_streams()
+        raise UnknownEntry(f"entry '{name}': {type(error).__name__}: {error}",
+                           hint="an entry is 'module:function'; the worker's "
+                           "standard error has the traceback") from None
+    if not callable(entry):
+        raise UnknownEntry(f"entry '{name}' is not callable")
+    return entry  # type: ignore[no-any-return]
+
+
+def run_worker(worker: Worker) -> NoReturn:
+    """Runs the entry and leaves, as multiprocessing's children do: exit
+    functions run, objects are not destroyed."""
+    code = _run_guarded(lambda: _run_entry(worker))
+    # Threads that are no daemons are waited for, as at any end of Python.
+    _run_guarded(threading._shutdown)
+    _run_guarded(atexit._run_exitfuncs)
+    flush_streams()
+    os._exit(code & 0xFF)
+
+
+def _run_entry(worker: Worker) -> int:
+    code = worker.entry(worker.context)
+    if code is not None and not isinstance(code, int):
+        raise TypeError(f"entry '{worker.context.entry}' returned "
+                        f"{code!r}, which is no exit code")
+    if worker.result_fd >= 0:
+        _write_result(worker.result_fd, worker.context.result)
+    return code or 0
+
+
+def _write_result(fd: int, result: Optional[bytes]) -> None:
+    """Whoever reads may be gone."""
+    try:
+        view = memoryview(result or b"")
+        while view:
+            view = view[os.write(fd, view):]
+    except BrokenPipeError:
+        pass
+    os.close(fd)
+
+
+def _run_guarded(function: Callable[[], Any]) -> int:
+    """The exit code that Python would have after `function`."""
+    try:
+        return function() or 0
+    except SystemExit as error:
+        if error.code is None:
+            return 0
+        if isinstance(error.code, int):
+            return error.code
+        print(error.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        _show(error)
+        return 1
+
+
+def _show(error: BaseException) -> None:
+    error.__traceback__ = user_frames(error)
+    sys.excepthook(type(error), error, error.__traceback__)

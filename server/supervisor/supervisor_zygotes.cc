@@ -125,8 +125,10 @@ void Supervisor::Handle(ZygoteEnded event) {
       }
       error = MakeError(
           error_code::kZygoteFailed,
-          "zygote '" + zygote->name + "' " + how + " before it was ready",
-          "its program must call Serve() of the zygote SDK");
+          "zygote '" + zygote->name + "' " + how + " before it was ready");
+      if (event.status && event.status->code == 0) {
+        error.hint = "its program must call Serve() of the zygote SDK";
+      }
     }
     if (!event.stderr_tail.empty()) {
       error.message += "; the end of its standard error: " + event.stderr_tail;

@@ -9,6 +9,8 @@
 Calls block, times are in seconds, and every error is a forkserver.Error with
 `code`, `step`, `errno` and `hint`. AsyncClient (forkserver.connect_async) has
 the same methods for asyncio. docs/python.md says how things go together.
+
+PYTEST_DONT_REWRITE: pytest, which has a plugin here, leaves it alone.
 """
 
 import importlib

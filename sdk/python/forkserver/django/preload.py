@@ -1,0 +1,103 @@
+"""Preload steps of the zygotes that Django's workers are forked from.
+
+What is loaded here runs once, before any worker, and is found by all of them.
+It must leave nothing behind that a forked process cannot have: descriptors are
+closed in a worker, so a step that leaves one makes its zygote fail, and the
+test runner takes one that has loaded less. Threads and libraries are looked
+after by the zygote itself.
+"""
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import sys
+from typing import Any, Dict, Iterator, Sequence
+
+from forkserver.zygote_host.descriptors import list_descriptors
+
+# The names of modules, as JSON.
+MODULES_VARIABLE = "FORKSERVER_DJANGO_MODULES"
+
+
+class NotPreloadable(Exception):
+    """The project cannot be loaded before its workers are forked."""
+
+
+def project() -> None:
+    """Step of the first zygote: the settings and the applications."""
+    with _nothing_left():
+        import django
+        django.setup()
+
+
+def tests() -> None:
+    """Step of the second one: the modules of the tests."""
+    with _nothing_left():
+        for name in json.loads(os.environ.get(MODULES_VARIABLE, "[]")):
+            importlib.import_module(name)
+
+
+def environment(modules: Sequence[str]) -> Dict[str, str]:
+    """That of the second zygote, which is told what to load."""
+    return dict(os.environ, **{MODULES_VARIABLE: json.dumps(list(modules))})
+
+
+def probe(_: Any) -> None:
+    """Entry of a worker that shows whether others can ask the system for its
+    proxies. On macOS they die of it if loading the project has done it in a
+    way that could not be seen."""
+    import urllib.request
+    urllib.request.getproxies()
+    urllib.request.proxy_bypass("localhost")
+
+
+@contextlib.contextmanager
+def _nothing_left() -> Iterator[None]:
+    import forkserver.django.worker  # what every worker needs
+    from forkserver import isolation
+    from forkserver.system_proxies import patch_system_proxies
+    before = list_descriptors()
+    # On macOS the lookup would make every child of this process crash.
+    undo = patch_system_proxies()
+    try:
+        yield
+    finally:
+        undo()
+        isolation.close()
+    _close_connections()
+    _close_log_files()
+    left = _new(before, list_descriptors())
+    if left:
+        raise NotPreloadable(
+            "loading the project leaves open what its workers would not have: "
+            + ", ".join(f"descriptor {fd} ({text})"
+                        for fd, text in sorted(left.items())))
+
+
+def _new(before: Dict[int, str], after: Dict[int, str]) -> Dict[int, str]:
+    return {fd: text for fd, text in after.items() if before.get(fd) != text}
+
+
+def _close_connections() -> None:
+    django_db: Any = sys.modules.get("django.db")
+    if django_db is not None:
+        django_db.connections.close_all()
+
+
+def _close_log_files() -> None:
+    """A FileHandler opens its file again for its next record. One that would
+    empty it then stays open."""
+    for reference in list(logging._handlerList):  # type: ignore
+        handler = reference()
+        if isinstance(handler, logging.FileHandler) and \
+                handler.mode.startswith("a") and handler.stream is not None:
+            handler.acquire()
+            try:
+                handler.flush()
+                stream: Any = handler.stream
+                handler.stream = None  # type: ignore[assignment]
+                stream.close()
+            finally:
+                handler.release()

@@ -1,0 +1,95 @@
+"""The entry of a worker: runs items of the warmed session."""
+
+import logging
+import pickle
+from typing import Any, List
+
+import pytest
+
+from forkserver import coverage_relay, event_pipe
+from forkserver.pytest_session import zygote
+
+ENTRY = "forkserver.pytest_session.worker:run"
+
+# Files whose descriptors are not there any more must never be closed: the
+# numbers may be others' by now.
+_leaked: List[Any] = []
+
+
+def run(context: Any) -> int:
+    """`args`: a pickle of the indices of the items. Sends ("item", index)
+    before each, what Relay sends, and ("done",) at last."""
+    indices: List[int] = pickle.loads(context.args)
+    events = event_pipe.EventWriter(event_pipe.CHILD_FD)
+    event_pipe.report_crashes()
+    warm = zygote.warmed
+    assert warm is not None
+    _reopen_logs()
+    zygote.resume(warm, events)
+    _use_streams_of_worker(warm.config)
+    session = warm.session
+    loop = _Loop(events, indices)
+    warm.config.pluginmanager.register(loop, "forkserver-loop")
+    try:
+        # Plugins wrap this hook: logging, coverage.
+        warm.config.hook.pytest_runtestloop(session=session)
+    except pytest.exit.Exception as error:
+        events.send("exit", str(error.msg), error.returncode)
+    except KeyboardInterrupt:
+        info: Any = pytest.ExceptionInfo.from_current()
+        events.send("interrupted", loop.nodeid, str(info.getrepr().reprcrash))
+    finally:
+        session._setupstate.teardown_exact(None)
+        coverage_relay.finish()
+    if session.shouldstop:
+        events.send("shouldstop", str(session.shouldstop))
+    events.send("done")
+    return 0
+
+
+class _Loop:
+    """In place of pytest's loop over all items."""
+
+    def __init__(self, events: event_pipe.EventWriter,
+                 indices: List[int]) -> None:
+        self.nodeid = ""
+        self._events = events
+        self._indices = indices
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = [session.items[index] for index in self._indices]
+        for number, item in enumerate(items):
+            self.nodeid = item.nodeid
+            self._events.send("item", self._indices[number])
+            following = items[number + 1] if number + 1 < len(items) else None
+            item.config.hook.pytest_runtest_protocol(item=item,
+                                                     nextitem=following)
+            if session.shouldfail or session.shouldstop:
+                break
+        return True
+
+
+def _reopen_logs() -> None:
+    references: Any = logging._handlerList  # type: ignore[attr-defined]
+    for reference in list(references):
+        handler = reference() if callable(reference) else reference
+        if isinstance(handler, logging.FileHandler) and handler.stream:
+            _leaked.append(handler.stream)
+            handler.stream = open(  # pylint: disable=consider-using-with
+                handler.baseFilename, "a", encoding=handler.encoding)
+
+
+def _use_streams_of_worker(config: Any) -> None:
+    """For the option faulthandler_timeout."""
+    try:
+        # pylint: disable=import-outside-toplevel
+        from _pytest import faulthandler as plugin
+        for name in ("fault_handler_stderr_fd_key",
+                     "fault_handler_stderr_key"):
+            key = getattr(plugin, name, None)
+            if key is not None and key in config.stash:
+                _leaked.append(config.stash[key])
+                config.stash[key] = 2
+    except (ImportError, AttributeError):
+        pass  # another version of pytest

@@ -56,7 +56,7 @@ class InstallTest(EnvironmentTestCase):
         self.assertEqual(files_below(os.path.join(self.target, "forkserver")),
                          files_below(os.path.join(PROJECT, "forkserver")))
         others = set(os.listdir(self.target)) - {"forkserver"}
-        self.assertEqual(others, {"forkserver-0.1.0.dist-info"})
+        self.assertEqual(others, {"bin", "forkserver-0.1.0.dist-info"})
 
     def test_its_metadata(self):
         path = os.path.join(self.target, "forkserver-0.1.0.dist-info")

@@ -8,6 +8,7 @@ import pytest
 
 from forkserver import coverage_relay, event_pipe
 from forkserver.pytest_session import zygote
+from forkserver.pytest_session.interrupts import interrupts
 
 ENTRY = "forkserver.pytest_session.worker:run"
 
@@ -63,8 +64,9 @@ class _Loop:
             self.nodeid = item.nodeid
             self._events.send("item", self._indices[number])
             following = items[number + 1] if number + 1 < len(items) else None
-            item.config.hook.pytest_runtest_protocol(item=item,
-                                                     nextitem=following)
+            with interrupts.allowed():
+                item.config.hook.pytest_runtest_protocol(item=item,
+                                                         nextitem=following)
             if session.shouldfail or session.shouldstop:
                 break
         return True

@@ -12,6 +12,7 @@ from _pytest.terminal import TerminalWriter
 from forkserver import coverage_relay, event_pipe, inherited_process
 from forkserver.pytest_session import units
 from forkserver.pytest_session.fixtures import EarlyFixtures, Unsafe
+from forkserver.pytest_session.interrupts import interrupts
 from forkserver.pytest_session.relay import Relay, to_basic
 
 
@@ -176,6 +177,7 @@ def _suspend(warm: Warmed, items: List[Any]) -> None:
                 items[0].add_report_section("setup", key, text)
     capture.stop_global_capturing()
     inherited_process.remember()
+    interrupts.hold_back()
 
 
 def resume(warm: Warmed, events: event_pipe.EventWriter) -> None:

@@ -169,8 +169,9 @@ class UnittestRunnerTest(RunnerTestCase):
             stock = self.run_stock(*arguments)
             mine = self.run_ours(*arguments)
             self.assertEqual(mine.returncode, stock.returncode)
-            self.assertEqual(mine.stderr.splitlines()[-1].partition("error")[2],
-                             stock.stderr.splitlines()[-1].partition("error")[2])
+            last = [run.stderr.splitlines()[-1].partition("error")[2]
+                    for run in (mine, stock)]
+            self.assertEqual(*last)
         for jobs in ("0", "many", ""):
             mine = self.run_ours("-j", jobs)
             self.assertEqual(mine.returncode, 2)

@@ -158,6 +158,8 @@ class FaultsTest(WireTestCase):
                     last = stalled.send("stop", {"worker": "x" * 4000})
                 while (answer := stalled.receive()) and answer["id"] != last:
                     pass
+            # The last answer is here before the daemon watches for less.
+            client.status()
             stalled.close()
             self.assertTrue(self.faults.disarm())
             self.assertIsNone(self.daemon.process.poll(),

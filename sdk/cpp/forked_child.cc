@@ -8,21 +8,6 @@ extern char** environ;
 
 namespace forkserver {
 
-Result<void> ApplySetup(const protocol::Setup& setup,
-                        const std::vector<UniqueFd>& received,
-                        const ResourceLimits& limits, int null_fd,
-                        KeptFds& kept) {
-  auto plan = PrepareChildPlan(setup, received, null_fd, limits);
-  if (!plan) return plan.error();
-  plan->status_fd = kept.first;
-  if (kept.second >= 0) plan->extra_fd = kept.second;
-  const SetupFailure failure = ApplyChildPlan(*plan);
-  kept.first = plan->status_fd;
-  kept.second = plan->extra_fd;
-  if (failure.step != SetupStep::kNone) return DescribeFailure(failure, setup);
-  return {};
-}
-
 Result<void> CheckFrozen(const FrozenEnvironment& frozen,
                          const protocol::Setup& setup) {
   const std::string difference = frozen.DescribeDifference(setup.env);

@@ -11,6 +11,7 @@
 #include "sdk/cpp/worker_runner.h"
 #include "sdk/cpp/zygote_report.h"
 #include "sdk/cpp/zygote_startup.h"
+#include "sdk/process/child_setup.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/messages.h"
@@ -40,6 +41,22 @@ ForkRequest ToRequest(Body body, std::vector<UniqueFd> fds) {
   request.limits = std::move(body.limits);
   request.fds = std::move(fds);
   return request;
+}
+
+// In the child. All descriptors are closed but those that the setup places,
+// and these two, which get other numbers; whoever owns one must release it.
+Result<void> ApplySetup(const protocol::Setup& setup,
+                        const ForkRequest& request, int null_fd,
+                        int& control_fd, int& report_fd) {
+  auto plan = PrepareChildPlan(setup, request.fds, null_fd, request.limits);
+  if (!plan) return plan.error();
+  plan->status_fd = control_fd;
+  plan->extra_fd = report_fd;
+  const SetupFailure failure = ApplyChildPlan(*plan);
+  control_fd = plan->status_fd;
+  report_fd = plan->extra_fd;
+  if (failure.step != SetupStep::kNone) return DescribeFailure(failure, setup);
+  return {};
 }
 
 void ReleaseAll(std::vector<UniqueFd> fds) {
@@ -274,10 +291,9 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   if (!SetParentDeathSignal(SIGKILL, pid_)) ::_exit(kSetupFailedExitCode);
   signals_->RestoreInChild();
   signals_->RestorePipeSignal();
-  KeptFds kept;
-  kept.second = request.fds.back().Release();
+  int report_fd = request.fds.back().Release();
   request.fds.pop_back();
-  kept.first = request.fds.back().Release();
+  int control_fd = request.fds.back().Release();
   request.fds.pop_back();
 
   auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
@@ -285,10 +301,10 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   if (!setup) done = setup.error();
   if (done) done = CheckFrozen(*frozen_, *setup);
   if (done) {
-    done = ApplySetup(*setup, request.fds, request.limits, null_.get(), kept);
+    done = ApplySetup(*setup, request, null_.get(), control_fd, report_fd);
   }
   if (!done) {
-    SendZygoteFailed(kept.first, done.error());
+    SendZygoteFailed(control_fd, done.error());
     ::_exit(kSetupFailedExitCode);
   }
   // All of the parent's descriptors are closed, and their numbers may be
@@ -299,7 +315,7 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   static_cast<void>(channels_.report.Release());
   static_cast<void>(null_.Release());
   ReplaceEnvironment(setup->env);
-  forked_zygote_ = ZygoteChannels{UniqueFd(kept.first), UniqueFd(kept.second),
+  forked_zygote_ = ZygoteChannels{UniqueFd(control_fd), UniqueFd(report_fd),
                                   std::move(setup->env)};
 }
 

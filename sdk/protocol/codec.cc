@@ -38,6 +38,7 @@ bool IsDefault(std::int64_t value) { return value == 0; }
 bool IsDefault(const std::string& value) { return value.empty(); }
 bool IsDefault(const Bytes& value) { return value.data.empty(); }
 bool IsDefault(GroupKind value) { return value == GroupKind::kProcessGroup; }
+bool IsDefault(AuditPolicy value) { return value == AuditPolicy::kRefuse; }
 bool IsDefault(const ResourceLimits& value) { return value.empty(); }
 template <typename T>
 bool IsDefault(const std::vector<T>& value) {
@@ -252,19 +253,31 @@ void FromText(const std::string& where, std::string_view text,
 void FromText(const std::string& where, std::string_view text,
               EndReason& value) {
   using enum EndReason;
-  value = EnumOf<EndReason>(where, text,
-                            {kExited, kSignaled, kTimeout, kStopped,
-                             kClientGone, kZygoteDied, kDaemonStopping, kLost});
+  value =
+      EnumOf<EndReason>(where, text,
+                        {kExited, kSignaled, kTimeout, kStopped, kClientGone,
+                         kZygoteDied, kForkDeadlock, kDaemonStopping, kLost});
 }
 void FromText(const std::string& where, std::string_view text,
               ZygoteState& value) {
   using enum ZygoteState;
-  value = EnumOf<ZygoteState>(where, text, {kStarting, kReady, kRetiring});
+  value = EnumOf<ZygoteState>(where, text,
+                              {kStarting, kReady, kRetiring, kQuarantined});
 }
 void FromText(const std::string& where, std::string_view text,
               GroupKind& value) {
   using enum GroupKind;
   value = EnumOf<GroupKind>(where, text, {kProcessGroup, kSession});
+}
+void FromText(const std::string& where, std::string_view text,
+              AuditVerdict& value) {
+  using enum AuditVerdict;
+  value = EnumOf<AuditVerdict>(where, text, {kSafe, kUnsafe, kUnknown});
+}
+void FromText(const std::string& where, std::string_view text,
+              AuditPolicy& value) {
+  using enum AuditPolicy;
+  value = EnumOf<AuditPolicy>(where, text, {kRefuse, kWarn, kAllow});
 }
 
 template <typename T>

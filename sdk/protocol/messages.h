@@ -191,6 +191,9 @@ struct ZygoteStart {
   std::vector<std::string> freeze;  // further patterns of frozen variables
   bool keep = false;
   bool replace = false;
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  // How long a worker may take to reach its entry.
+  std::int64_t entry_deadline_ms = 10'000;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -202,6 +205,9 @@ struct ZygoteStart {
     visit.Optional("freeze", self.freeze);
     visit.Optional("keep", self.keep);
     visit.Optional("replace", self.replace);
+    visit.Optional("audit_policy", self.audit_policy);
+    visit.Defaulted("entry_deadline_ms", self.entry_deadline_ms,
+                    std::int64_t{10'000});
   }
 };
 
@@ -327,15 +333,35 @@ struct ZygoteHello {
   }
 };
 
+// What a library of the zygote says of itself.
+struct LibraryAnswer {
+  std::string path;
+  bool used = false;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("path", self.path);
+    visit.Required("used", self.used);
+  }
+};
+
+// The preload steps are done. The zygote is audited now: what only it can know
+// is in here.
 struct ZygoteReady {
   static constexpr char kType[] = "zygote_ready";
   std::vector<std::string> entries;
   std::vector<PreloadReport> preloads;
+  std::vector<ThreadNote> threads;    // that it had before the first step
+  std::vector<std::int64_t> own_fds;  // that belong to its SDK
+  std::vector<LibraryAnswer> libraries;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
     visit.Required("entries", self.entries);
     visit.Required("preloads", self.preloads);
+    visit.Optional("threads", self.threads);
+    visit.Optional("own_fds", self.own_fds);
+    visit.Optional("libraries", self.libraries);
   }
 };
 
@@ -378,6 +404,7 @@ struct Configure {
   std::string name;
   std::vector<std::string> preload;
   std::vector<std::string> freeze;  // all patterns of frozen variables
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -385,16 +412,19 @@ struct Configure {
     visit.Required("name", self.name);
     visit.Required("preload", self.preload);
     visit.Required("freeze", self.freeze);
+    visit.Optional("audit_policy", self.audit_policy);
   }
 };
 
-// Fork a worker. The frame carries the descriptors of the setup.
+// Fork a worker. The frame carries the descriptors of the setup. A canary has
+// no entry: it reports that it started, and exits with 0.
 struct ForkWorker {
   static constexpr char kType[] = "fork_worker";
   std::string worker;
   Bytes setup;
   ResourceLimits limits;  // the client's, under those of the setup
   bool detach = false;
+  bool canary = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -402,6 +432,7 @@ struct ForkWorker {
     visit.Required("setup", self.setup);
     visit.Optional("limits", self.limits);
     visit.Optional("detach", self.detach);
+    visit.Optional("canary", self.canary);
   }
 };
 
@@ -518,7 +549,8 @@ WireError ToWire(const Error& error);
   X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
-  X(Failed) X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)
+  X(Failed) X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)      \
+  X(Audit)
 // clang-format on
 
 }  // namespace forkserver::protocol

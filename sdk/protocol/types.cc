@@ -42,6 +42,8 @@ std::string_view NameOf(EndReason reason) {
       return "client_gone";
     case EndReason::kZygoteDied:
       return "zygote_died";
+    case EndReason::kForkDeadlock:
+      return "fork_deadlock";
     case EndReason::kDaemonStopping:
       return "daemon_stopping";
     case EndReason::kLost:
@@ -58,6 +60,8 @@ std::string_view NameOf(ZygoteState state) {
       return "ready";
     case ZygoteState::kRetiring:
       return "retiring";
+    case ZygoteState::kQuarantined:
+      return "quarantined";
   }
   return "";
 }
@@ -68,6 +72,30 @@ std::string_view NameOf(GroupKind group) {
       return "process_group";
     case GroupKind::kSession:
       return "session";
+  }
+  return "";
+}
+
+std::string_view NameOf(AuditVerdict verdict) {
+  switch (verdict) {
+    case AuditVerdict::kSafe:
+      return "safe";
+    case AuditVerdict::kUnsafe:
+      return "unsafe";
+    case AuditVerdict::kUnknown:
+      return "unknown";
+  }
+  return "";
+}
+
+std::string_view NameOf(AuditPolicy policy) {
+  switch (policy) {
+    case AuditPolicy::kRefuse:
+      return "refuse";
+    case AuditPolicy::kWarn:
+      return "warn";
+    case AuditPolicy::kAllow:
+      return "allow";
   }
   return "";
 }

@@ -34,6 +34,7 @@ enum class WorkerState { kLaunching, kRunning, kStopping, kEnded };
 //   stopped          somebody asked forkserverd to stop it
 //   client_gone      its client ended and the worker was not detached
 //   zygote_died      the zygote that it was forked from died
+//   fork_deadlock    it did not reach its entry within the zygote's deadline
 //   daemon_stopping  forkserverd stopped
 //   lost             nobody could observe how it ended
 enum class EndReason {
@@ -43,17 +44,27 @@ enum class EndReason {
   kStopped,
   kClientGone,
   kZygoteDied,
+  kForkDeadlock,
   kDaemonStopping,
   kLost,
 };
 
 // starting: launched, preloading. ready: forks workers. retiring: no new
-// forks, lives until its last worker ends.
-enum class ZygoteState { kStarting, kReady, kRetiring };
+// forks, lives until its last worker ends. quarantined: several workers in a
+// row did not reach their entry; it forks no more, and says why.
+enum class ZygoteState { kStarting, kReady, kRetiring, kQuarantined };
 
 // The group that a worker leads: a process group of its own, or a session of
 // its own (which is a process group too, without a terminal).
 enum class GroupKind { kProcessGroup, kSession };
+
+// safe: nothing speaks against forking it. unsafe: something does. unknown:
+// something could not be read, so that nobody can say.
+enum class AuditVerdict { kSafe, kUnsafe, kUnknown };
+
+// What becomes of a zygote that is not known to be safe. refuse: it is not put
+// in service. warn: it is, and says so on its standard error. allow: it is.
+enum class AuditPolicy { kRefuse, kWarn, kAllow };
 
 // The names on the wire: "exec", "running", "client_gone", "process_group".
 std::string_view NameOf(WorkerKind kind);
@@ -61,6 +72,8 @@ std::string_view NameOf(WorkerState state);
 std::string_view NameOf(EndReason reason);
 std::string_view NameOf(ZygoteState state);
 std::string_view NameOf(GroupKind group);
+std::string_view NameOf(AuditVerdict verdict);
+std::string_view NameOf(AuditPolicy policy);
 
 // The steps of a worker's life; 0 where it did not get that far.
 struct Journey {
@@ -143,13 +156,70 @@ struct WorkerInfo {
   }
 };
 
+// One thing that an audit found.
+struct AuditFinding {
+  std::string kind;      // thread library descriptor lock handlers environment
+  std::string known_as;  // the row of the table of known cases, or empty
+  std::string what;      // "thread 1240 'gdbus'"
+  std::string where;     // "started by /usr/lib/libgio-2.0.so.0"
+  std::string why;       // what happens in a child
+  std::string advice;    // what to do
+  std::string step;      // the preload step that brought it in, or empty
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("kind", self.kind);
+    visit.Required("known_as", self.known_as);
+    visit.Required("what", self.what);
+    visit.Required("where", self.where);
+    visit.Required("why", self.why);
+    visit.Required("advice", self.advice);
+    visit.Required("step", self.step);
+  }
+};
+
+// Whether a process is safe to fork.
+struct Audit {
+  AuditVerdict verdict = AuditVerdict::kSafe;
+  std::vector<AuditFinding> reasons;    // why it is unsafe
+  std::vector<std::string> unreadable;  // what could not be read
+  std::vector<AuditFinding> notes;      // what is worth knowing, and harmless
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("verdict", self.verdict);
+    visit.Required("reasons", self.reasons);
+    visit.Required("unreadable", self.unreadable);
+    visit.Required("notes", self.notes);
+  }
+};
+
+// What a zygote knows of one of its threads, and nobody from outside.
+struct ThreadNote {
+  std::int64_t id = 0;
+  std::string name;
+  std::string started_by;  // the module that did
+  bool survives = false;   // the user said so
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("id", self.id);
+    visit.Required("name", self.name);
+    visit.Optional("started_by", self.started_by);
+    visit.Optional("survives", self.survives);
+  }
+};
+
 // What one preload step of a zygote did.
 struct PreloadReport {
   std::string name;
   std::int64_t wall_us = 0;
   std::int64_t rss_bytes = 0;  // growth of resident memory
-  // The threads of the process after the step. More than one is unsafe.
-  std::int64_t threads = 1;
+  std::int64_t threads = 1;    // of the process, after the step
+  // What was not there before the step.
+  std::vector<ThreadNote> new_threads;
+  std::vector<std::int64_t> new_fds;
+  std::vector<std::string> new_libraries;  // paths
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -157,6 +227,9 @@ struct PreloadReport {
     visit.Required("wall_us", self.wall_us);
     visit.Required("rss_bytes", self.rss_bytes);
     visit.Required("threads", self.threads);
+    visit.Optional("new_threads", self.new_threads);
+    visit.Optional("new_fds", self.new_fds);
+    visit.Optional("new_libraries", self.new_libraries);
   }
 };
 
@@ -173,6 +246,9 @@ struct ZygoteInfo {
   std::vector<std::string> argv;
   std::vector<std::string> entries;
   std::vector<PreloadReport> preloads;
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  std::optional<Audit> audit;  // since it is ready
+  std::string quarantine;      // why, or empty
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -188,6 +264,9 @@ struct ZygoteInfo {
     visit.Required("argv", self.argv);
     visit.Required("entries", self.entries);
     visit.Required("preloads", self.preloads);
+    visit.Optional("audit_policy", self.audit_policy);
+    visit.Optional("audit", self.audit);
+    visit.Optional("quarantine", self.quarantine);
   }
 };
 

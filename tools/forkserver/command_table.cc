@@ -1,6 +1,7 @@
 #include "tools/forkserver/command_table.h"
 
 #include "tools/forkserver/daemon_commands.h"
+#include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/worker_commands.h"
@@ -67,6 +68,19 @@ constexpr Command kCommands[] = {
      "Prints how it ended, and exits 0 when it has.\n"
      "Example:\n  forkserver stop --grace 2s $id",
      kJsonOption | kWorkerId | kStopOptions, kUsage, StopWorker},
+    {"doctor", "[PID] [options]",
+     "Tell whether a process is safe to fork, and if not, why.",
+     "Without PID: this session, its daemon and zygotes. The process is "
+     "looked\n"
+     "at from outside and notices nothing.\n"
+     "Example:\n"
+     "  forkserver doctor $(pgrep -o gunicorn)\n"
+     "Exit codes:\n"
+     "  0      safe\n"
+     "  1      unsafe\n"
+     "  2      unknown: something could not be read\n"
+     "  125    it could not look, or wrong usage",
+     kJsonOption | kDoctorOptions, kFailed, RunDoctor},
     {"status", "[options]", "Show the daemon's state in numbers.",
      "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
     {"events", "[options]",

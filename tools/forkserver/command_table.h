@@ -24,6 +24,7 @@ enum OptionSet : unsigned {
   // Words after `--`; kCommand must have some, and `--` may be left out.
   kWords = 1u << 11,
   kCommand = 1u << 12,
+  kDoctorOptions = 1u << 13,
 };
 
 struct Command {

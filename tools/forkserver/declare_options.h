@@ -184,6 +184,13 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
         ->type_name("SIG");
     app.add_flag("--group", options.group, "To its whole process group");
   }
+  if (has(kDoctorOptions)) {
+    CLI::Option* const pid =
+        app.add_option("PID", options.pid, "The process to look at")
+            ->check(CLI::PositiveNumber);
+    app.add_flag("--daemon", options.daemon, "Look at forkserverd itself")
+        ->excludes(pid);
+  }
   AddGlobalOptions(app, options, has(kJsonOption));
   // Without it `run ls -l` would take -l for an option of its own.
   if (has(kCommand)) app.prefix_command();

@@ -10,8 +10,11 @@ inline constexpr int kOk = 0;
 // `daemon status`: none runs. `daemon start`: one already serves the socket
 // (this one is forkserverd's own exit code).
 inline constexpr int kNoDaemon = 1;
-// A usage error, except of `run` and `fork`, which report it as kFailed: 2 is
-// what many commands say themselves.
+// `doctor`: it is not safe to fork; nobody can say.
+inline constexpr int kUnsafe = 1;
+inline constexpr int kUnknown = 2;
+// A usage error, except of `run`, `fork` and `doctor`, which report it as
+// kFailed: 2 has a meaning there.
 inline constexpr int kUsage = 2;
 // The worker's reason is "timeout".
 inline constexpr int kWorkerTimeout = 124;

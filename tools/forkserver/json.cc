@@ -73,6 +73,10 @@ std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
 std::string ToJson(const ZygoteInfo& zygote) { return Dump(zygote, kIndent); }
 std::string ToJson(const ExitRecord& record) { return Dump(record, kIndent); }
 std::string ToJson(const DaemonStatus& status) { return Dump(status, kIndent); }
+std::string ToJson(const Audit& audit) { return Dump(audit, kIndent); }
+std::string ToJson(const SessionReport& report) {
+  return Dump(report, kIndent);
+}
 std::string ToJson(const Event& event) { return Dump(event, kOneLine); }
 
 }  // namespace forkserver::cli

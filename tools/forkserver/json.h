@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/forkserver/session_report.h"
+
 namespace forkserver::cli {
 
 std::string ToJson(const std::vector<WorkerInfo>& workers);
@@ -15,6 +17,8 @@ std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const ExitRecord& record);
 std::string ToJson(const DaemonStatus& status);
+std::string ToJson(const Audit& audit);
+std::string ToJson(const SessionReport& report);
 // On one line.
 std::string ToJson(const Event& event);
 

@@ -50,6 +50,10 @@ struct Options {
   int signal = 0;
   bool group = false;
 
+  // `doctor`.
+  std::optional<int> pid;
+  bool daemon = false;
+
   // `daemon start`: handed to forkserverd as they are.
   std::vector<std::string> daemon_arguments;
 };

@@ -17,6 +17,8 @@ const char* ExplainReason(EndReason reason) {
       return "was stopped: the client that asked for it is gone";
     case EndReason::kZygoteDied:
       return "was killed: its zygote died";
+    case EndReason::kForkDeadlock:
+      return "was killed: it did not reach its entry (fork_deadlock)";
     case EndReason::kDaemonStopping:
       return "was stopped: forkserverd stopped";
     case EndReason::kLost:

@@ -1,0 +1,39 @@
+// The table of libraries and descriptors of which it is known what a fork does
+// to them. known_cases.json is the table; the code is made from it.
+//
+// Passive data; patterns are those of fnmatch(3).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace forkserver::audit {
+
+struct KnownCase {
+  // "libgomp": stable, names the row in reports and docs/fork_safety.md.
+  std::string id;
+  std::string title;
+  // An exported function `bool (void)` by which the library itself says
+  // whether it was used in a way that no child survives.
+  std::string asks;
+  std::string why;
+  std::string advice;
+  std::string source;
+  std::vector<std::string> thread;       // names of its threads
+  std::vector<std::string> thread_of;    // file name of what started a thread
+  std::vector<std::string> library;      // file name, with `asks`
+  std::vector<std::string> descriptor;   // what a descriptor is open on
+  std::vector<std::string> explains;     // who may own an open connection
+  std::vector<std::string> environment;  // NAME=value of a work-around
+  bool survives = false;      // its threads and descriptors stand a fork
+  bool unanswerable = false;  // mapped, and nobody can say whether it was used
+};
+
+// In the order in which they are tried.
+const std::vector<KnownCase>& KnownCases();
+
+// True if one of `patterns` matches.
+bool Matches(const std::vector<std::string>& patterns, std::string_view text);
+
+}  // namespace forkserver::audit

@@ -24,6 +24,9 @@ CASES = [
     "live_exec",
     "live_forked",
     "journey",
+    "python_process",
+    "python_pool",
+    "python_django",
 ]
 MACHINE_KEYS = {"cpu", "cores", "kernel", "date"}
 CASE_KEYS = {

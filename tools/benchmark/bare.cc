@@ -6,10 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <utility>
-
-#include "sdk/base/unix_socket.h"
 
 extern char** environ;
 
@@ -68,69 +65,6 @@ Result<void> BareProgram::VforkAndWait() {
   }
   if (pid < 0) return SystemError("vfork()", errno);
   return Reap(pid, path_);
-}
-
-Helper::Helper(pid_t pid, UniqueFd to, UniqueFd from, std::string name)
-    : pid_(pid),
-      to_(std::move(to)),
-      from_(std::move(from)),
-      name_(std::move(name)) {}
-
-Helper::Helper(Helper&& other) noexcept
-    : pid_(std::exchange(other.pid_, 0)),
-      to_(std::move(other.to_)),
-      from_(std::move(other.from_)),
-      name_(std::move(other.name_)) {}
-
-Helper::~Helper() {
-  if (pid_ <= 0) return;
-  // Its end of file; one that does not look is killed.
-  to_.Reset();
-  from_.Reset();
-  ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
-
-Result<Helper> Helper::Start(const std::vector<std::string>& argv) {
-  auto to = MakePipe();
-  if (!to) return to.error();
-  auto from = MakePipe();
-  if (!from) return from.error();
-  std::vector<std::string> words = argv;
-  std::vector<char*> pointers;
-  pointers.reserve(words.size() + 1);
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, to->read_end.get(), 0);
-  ::posix_spawn_file_actions_adddup2(&actions, from->write_end.get(), 1);
-  pid_t pid = 0;
-  const int outcome = ::posix_spawn(&pid, pointers[0], &actions, nullptr,
-                                    pointers.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (outcome != 0) return SystemError("posix_spawn(" + argv[0] + ")", outcome);
-  return Helper(pid, std::move(to->write_end), std::move(from->read_end),
-                argv[0]);
-}
-
-Result<void> Helper::Ask(const void* question, std::size_t question_bytes,
-                         void* answer, std::size_t answer_bytes) {
-  const auto ended = [this] {
-    return MakeError(error_code::kSystem, name_ + " ended or is broken");
-  };
-  // Both are far smaller than PIPE_BUF, so they come whole.
-  if (::write(to_.get(), question, question_bytes) !=
-      static_cast<ssize_t>(question_bytes)) {
-    return ended();
-  }
-  ssize_t size;
-  do {
-    size = ::read(from_.get(), answer, answer_bytes);
-  } while (size < 0 && errno == EINTR);
-  if (size != static_cast<ssize_t>(answer_bytes)) return ended();
-  return {};
 }
 
 }  // namespace forkserver::benchmark

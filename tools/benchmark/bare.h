@@ -3,10 +3,8 @@
 #pragma once
 
 #include <forkserver/result.h>
-#include <sys/types.h>
 
 #include <string>
-#include <vector>
 
 #include "sdk/base/unique_fd.h"
 
@@ -25,26 +23,6 @@ class BareProgram {
   BareProgram(std::string path, UniqueFd null_fd);
   std::string path_;
   UniqueFd null_fd_;
-};
-
-// A helper program that answers on its standard streams: a byte or a record
-// is written to it, and one is read back. Killed when destroyed.
-class Helper {
- public:
-  static Result<Helper> Start(const std::vector<std::string>& argv);
-  Helper(Helper&& other) noexcept;
-  Helper& operator=(Helper&&) = delete;
-  ~Helper();
-
-  Result<void> Ask(const void* question, std::size_t question_bytes,
-                   void* answer, std::size_t answer_bytes);
-
- private:
-  Helper(pid_t pid, UniqueFd to, UniqueFd from, std::string name);
-  pid_t pid_ = 0;
-  UniqueFd to_;
-  UniqueFd from_;
-  std::string name_;
 };
 
 }  // namespace forkserver::benchmark

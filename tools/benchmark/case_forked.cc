@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "tools/benchmark/bare.h"
 #include "tools/benchmark/bare_fork.h"
 #include "tools/benchmark/cases.h"
+#include "tools/benchmark/command.h"
 #include "tools/benchmark/measure.h"
 
 namespace forkserver::benchmark {
@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kWarmRounds = 1000;
 constexpr int kColdRounds = 150;
-constexpr int kMultiprocessingRounds = 100;
 
 using Values = Result<std::vector<double>>;
 
@@ -60,7 +59,7 @@ Rows MeasureForked(const CaseContext& context) {
   if (auto started = daemon->StartZygote(context.programs); !started) {
     return started.error();
   }
-  auto helper = Helper::Start({context.programs.zygote, "fork_and_wait"});
+  auto helper = Helper::Start({{context.programs.zygote, "fork_and_wait"}});
   if (!helper) return helper.error();
   const ForkOptions options = ForkRequest("stamp");
   const std::vector<Contender> contenders = {
@@ -81,37 +80,6 @@ Rows MeasureForked(const CaseContext& context) {
                      {"fork_and_wait", "fork/exit", {}}}));
   }
   return rows;
-}
-
-Rows MeasureMultiprocessing(const CaseContext& context) {
-  auto daemon = PrivateDaemon::Start(context.programs);
-  if (!daemon) return daemon.error();
-  if (auto started = daemon->StartZygote(context.programs); !started) {
-    return started.error();
-  }
-  auto script =
-      Helper::Start({"/usr/bin/python3", context.programs.python_test});
-  if (!script) return script.error();
-  const ForkOptions options = ForkRequest("nothing");
-  Contender multiprocessing;
-  multiprocessing.series = {"multiprocessing"};
-  multiprocessing.run = [&script](std::chrono::microseconds) -> Values {
-    const char question = '\n';
-    std::int64_t elapsed_ns = 0;
-    auto asked = script->Ask(&question, 1, &elapsed_ns, sizeof(elapsed_ns));
-    if (!asked) return asked.error();
-    return std::vector<double>{ToMicroseconds(elapsed_ns)};
-  };
-  multiprocessing.warm_up = false;
-  auto measured =
-      Interleave({Timed("forkserverd",
-                        [&] { return RunToExit(daemon->client(), options); }),
-                  multiprocessing},
-                 context.PaceOf(kMultiprocessingRounds, kNoIdle));
-  if (!measured) return measured.error();
-  return MakeRows(
-      "multiprocessing/", *measured,
-      {{"multiprocessing", "forkserverd", Aim{40, /*at_least=*/true}}});
 }
 
 }  // namespace forkserver::benchmark

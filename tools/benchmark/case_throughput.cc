@@ -8,6 +8,7 @@
 #include "tools/benchmark/bare.h"
 #include "tools/benchmark/bare_fork.h"
 #include "tools/benchmark/cases.h"
+#include "tools/benchmark/command.h"
 #include "tools/benchmark/measure.h"
 
 namespace forkserver::benchmark {
@@ -76,7 +77,7 @@ Rows MeasureThroughputForked(const CaseContext& context) {
   if (auto started = daemon->StartZygote(context.programs); !started) {
     return started.error();
   }
-  auto helper = Helper::Start({context.programs.zygote, "fork_and_wait"});
+  auto helper = Helper::Start({{context.programs.zygote, "fork_and_wait"}});
   if (!helper) return helper.error();
   Client& client = daemon->client();
   const ForkOptions options = ForkRequest("nothing");

@@ -33,8 +33,6 @@ Rows MeasureExecTiny(const CaseContext& context);
 Rows MeasureExecTrue(const CaseContext& context);
 // Forked workers against fork in a process of the same size.
 Rows MeasureForked(const CaseContext& context);
-// Forked workers against CPython's multiprocessing forkserver.
-Rows MeasureMultiprocessing(const CaseContext& context);
 // Requests per second.
 Rows MeasureThroughputExec(const CaseContext& context);
 Rows MeasureThroughputForked(const CaseContext& context);
@@ -43,5 +41,12 @@ Rows MeasureLiveExec(const CaseContext& context);
 Rows MeasureLiveForked(const CaseContext& context);
 // Where the time of a request goes.
 Rows MeasureJourney(const CaseContext& context);
+// Forked workers against CPython's multiprocessing forkserver.
+Rows MeasureMultiprocessing(const CaseContext& context);
+// The start method forkserverd against those of CPython.
+Rows MeasurePythonProcess(const CaseContext& context);
+Rows MeasurePythonPool(const CaseContext& context);
+// Runs of a Django project's tests against Django's own parallel runs.
+Rows MeasurePythonDjango(const CaseContext& context);
 
 }  // namespace forkserver::benchmark

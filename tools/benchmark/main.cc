@@ -4,13 +4,15 @@
 
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #ifdef __linux__
@@ -38,6 +40,9 @@ constexpr Case kCases[] = {
     {"live_exec", MeasureLiveExec},
     {"live_forked", MeasureLiveForked},
     {"journey", MeasureJourney},
+    {"python_process", MeasurePythonProcess},
+    {"python_pool", MeasurePythonPool},
+    {"python_django", MeasurePythonDjango},
 };
 
 struct Options {
@@ -123,23 +128,28 @@ bool Wanted(const Options& options, std::string_view name) {
   return false;
 }
 
-// All are built and laid out together: beside this program, or in the folder
-// of forkserverd at the same root.
+// All are built and laid out together: beside this program, or elsewhere below
+// the same root.
 Programs FindPrograms(const char* argv0) {
-  std::string folder(argv0);
-  const std::size_t slash = folder.rfind('/');
-  folder = slash == std::string::npos ? "." : folder.substr(0, slash);
-  if (char* const absolute = ::realpath(folder.c_str(), nullptr)) {
-    folder = absolute;
-    std::free(absolute);
-  }
-  return {folder + "/../../server/forkserverd", folder + "/benchmark_zygote",
-          folder + "/tiny_program", folder + "/multiprocessing_forkserver.py"};
+  std::error_code failed;
+  // What cannot be resolved is reported as missing.
+  const std::filesystem::path folder = std::filesystem::canonical(
+      std::filesystem::path(argv0).parent_path() / ".", failed);
+  const std::filesystem::path root = folder.parent_path().parent_path();
+  Programs programs;
+  programs.forkserverd = root / "server/forkserverd";
+  programs.zygote = folder / "benchmark_zygote";
+  programs.tiny = folder / "tiny_program";
+  programs.contender = folder / "multiprocessing_contender.py";
+  programs.package = root / "sdk/python";
+  programs.project = root / "tests/e2e/django_project";
+  return programs;
 }
 
 Result<void> CheckPrograms(const Programs& programs) {
-  for (const std::string& each : {programs.forkserverd, programs.zygote,
-                                  programs.tiny, programs.python_test}) {
+  for (const std::string& each :
+       {programs.forkserverd, programs.zygote, programs.tiny,
+        programs.contender, programs.package, programs.project}) {
     if (::access(each.c_str(), R_OK) == 0) continue;
     return MakeError(error_code::kSystem,
                      each + " is missing: start it with tools/bench");
@@ -147,19 +157,31 @@ Result<void> CheckPrograms(const Programs& programs) {
   return {};
 }
 
+// The line that a program of Python prints; empty if it fails.
+std::string AskPython(const std::string& program) {
+  const std::string command =
+      std::string(kPython) + " -c '" + program + "' 2>/dev/null";
+  std::FILE* const output = ::popen(command.c_str(), "r");
+  if (output == nullptr) return {};
+  char line[64] = {};
+  if (std::fgets(line, sizeof(line), output) != nullptr) {
+    line[std::strcspn(line, "\n")] = '\0';
+  }
+  ::pclose(output);
+  return line;
+}
+
 Facts DescribeVersions() {
   Facts versions = {{"forkserverd", kVersion}, {"compiler", __VERSION__}};
 #ifdef __linux__
   versions.emplace_back("libc", std::string("glibc ") + gnu_get_libc_version());
 #endif
-  if (std::FILE* const python = ::popen("/usr/bin/python3 --version", "r")) {
-    char text[64] = {};
-    if (std::fgets(text, sizeof(text), python) != nullptr) {
-      text[std::strcspn(text, "\n")] = '\0';
-      const char* const space = std::strchr(text, ' ');
-      versions.emplace_back("python", space != nullptr ? space + 1 : text);
-    }
-    ::pclose(python);
+  const char kOfPython[] = "import platform; print(platform.python_version())";
+  const char kOfDjango[] = "import django; print(django.get_version())";
+  for (const auto& [name, question] :
+       {std::pair("python", kOfPython), std::pair("django", kOfDjango)}) {
+    const std::string version = AskPython(question);
+    if (!version.empty()) versions.emplace_back(name, version);
   }
   return versions;
 }
@@ -198,7 +220,10 @@ int Main(int argc, char** argv) {
   }
   // A helper that ended is an error of its case.
   std::signal(SIGPIPE, SIG_IGN);
-  for (const char* name : {"FORKSERVER_DISABLE", "FORKSERVER_SOCKET"}) {
+  // Without its bytecode Python would compile each time what is installed
+  // compiled.
+  for (const char* name :
+       {"FORKSERVER_DISABLE", "FORKSERVER_SOCKET", "PYTHONDONTWRITEBYTECODE"}) {
     ::unsetenv(name);
   }
   CaseContext context;

@@ -11,12 +11,17 @@
 
 namespace forkserver::benchmark {
 
+// The Python that is measured.
+inline constexpr char kPython[] = "/usr/bin/python3";
+
 // The programs that are measured and that measure.
 struct Programs {
   std::string forkserverd;
-  std::string zygote;       // benchmark_zygote
-  std::string tiny;         // tiny_program
-  std::string python_test;  // multiprocessing_forkserver.py
+  std::string zygote;     // benchmark_zygote
+  std::string tiny;       // tiny_program
+  std::string contender;  // multiprocessing_contender.py
+  std::string package;    // the folder for PYTHONPATH
+  std::string project;    // the folder of a Django project
 };
 
 inline constexpr char kZygoteName[] = "benchmark";
@@ -29,6 +34,9 @@ class PrivateDaemon {
   ~PrivateDaemon();
 
   Client& client() { return client_; }
+  // For what else a case needs; goes with the daemon.
+  const std::string& folder() const { return folder_; }
+  std::string socket() const { return folder_ + "/d.sock"; }
 
   // Starts benchmark_zygote in it.
   Result<void> StartZygote(const Programs& programs);

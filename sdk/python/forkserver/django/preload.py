@@ -30,6 +30,14 @@ def project() -> None:
     with _nothing_left():
         import django
         django.setup()
+        # The command loads these while it makes the databases, before
+        # Django's own runner forks: tests that flush or that have fixtures
+        # need them, and each worker would load them again.
+        import django.core.management.commands.flush
+        import django.core.management.commands.loaddata
+        import django.db.models.sql.compiler
+        from django.core import serializers
+        serializers.get_serializer_formats()
 
 
 def tests() -> None:

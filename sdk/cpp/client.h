@@ -113,6 +113,11 @@ struct ZygoteOptions : ProcessOptions {
   std::vector<std::string> freeze;   // further frozen variables, "FOO_*"
   bool keep = false;                 // outlives this client
   bool replace = false;  // retire one of the same name and another identity
+  // What becomes of it where it is not known to be safe to fork.
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  // How long a worker of it may take to reach its entry; then it is killed,
+  // and its exit record has the reason "fork_deadlock".
+  std::chrono::milliseconds entry_deadline{10'000};
   ZygoteOptions() { null_streams = true; }
 };
 

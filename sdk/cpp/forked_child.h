@@ -22,6 +22,7 @@ struct ForkRequest {
   protocol::Bytes setup;
   ResourceLimits limits;
   bool detach = false;
+  bool canary = false;
   std::vector<UniqueFd> fds;
 };
 

@@ -49,6 +49,8 @@ Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
   request.freeze = options.freeze;
   request.keep = options.keep;
   request.replace = options.replace;
+  request.audit_policy = options.audit_policy;
+  request.entry_deadline_ms = options.entry_deadline.count();
   auto reply = Ask<protocol::ZygoteReply>(request, prepared->fds);
   if (!reply) return reply.error();
   return std::move(reply->zygote);

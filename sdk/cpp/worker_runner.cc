@@ -91,19 +91,21 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   const ForkRequest& request = worker.request;
   auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
   if (!setup) return setup.error();
-  const auto entry = parent.registry.entries.find(setup->entry);
-  if (entry == parent.registry.entries.end()) {
-    return MakeError(error_code::kUnknownEntry,
-                     "there is no entry '" + setup->entry + "'",
-                     "the zygote has: " + JoinKeys(parent.registry.entries));
+  if (!request.canary) {
+    const auto entry = parent.registry.entries.find(setup->entry);
+    if (entry == parent.registry.entries.end()) {
+      return MakeError(error_code::kUnknownEntry,
+                       "there is no entry '" + setup->entry + "'",
+                       "the zygote has: " + JoinKeys(parent.registry.entries));
+    }
+    worker.entry = &entry->second;
+    auto checked = CheckFrozen(parent.frozen, *setup);
+    if (!checked) return checked;
   }
-  auto checked = CheckFrozen(parent.frozen, *setup);
-  if (!checked) return checked;
   auto plan =
       PrepareChildPlan(*setup, request.fds, parent.null_fd, request.limits);
   if (!plan) return plan.error();
   worker.setup = std::move(*setup);
-  worker.entry = &entry->second;
   worker.plan = std::move(*plan);
   worker.plan.status_fd = parent.report_fd;
   worker.environment = PointersTo(worker.setup.env);
@@ -139,6 +141,7 @@ void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
   started.started_ns = MonotonicNanoseconds();
   WriteReport(report_fd, protocol::EncodeRequest(0, 0, started));
   ::close(report_fd);
+  if (worker.request.canary) ::_exit(0);
   // Only now: a detached worker survives a daemon that went away meanwhile.
   parent.signals.RestorePipeSignal();
 

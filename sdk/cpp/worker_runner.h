@@ -23,7 +23,7 @@ namespace forkserver {
 struct PreparedWorker {
   ForkRequest request;
   protocol::Setup setup;
-  const Entry* entry = nullptr;
+  const Entry* entry = nullptr;  // none in a canary
   ChildPlan plan;
   std::vector<char*> environment;  // into `setup`, for environ(7)
 };

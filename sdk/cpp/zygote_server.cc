@@ -81,8 +81,13 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
     if (channels_.control) SendZygoteFailed(channels_.control.get(), error);
     return {std::nullopt, kSetupFailedExitCode};
   }
-  StartUp start = StartZygote(channels_.control.get(), reader_, registry_);
+  StartUp start = StartZygote(
+      channels_.control.get(),
+      {channels_.control.get(), channels_.report.get(), null_.get()}, reader_,
+      registry_);
   if (!start.configure) return {std::nullopt, start.exit_code};
+  self_ = std::move(start.self);
+  audit_policy_ = start.configure->audit_policy;
   // As it was before the preload steps: what they set is not the request's.
   frozen_.emplace(std::move(channels_.environment),
                   std::move(start.configure->freeze));
@@ -183,8 +188,10 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
     auto body = message->Decode<protocol::ForkWorker>();
     if (body) {
       const bool detach = body->detach;
+      const bool canary = body->canary;
       ForkRequest request = ToRequest(std::move(*body), std::move(fds));
       request.detach = detach;
+      request.canary = canary;
       ForkWorker(std::move(request), complete);
     } else {
       Log(body.error());
@@ -222,12 +229,8 @@ Result<void> ZygoteServer::CheckFork(bool complete) const {
                   "raise the zygote's limit of open files"),
         "recvmsg");
   }
-  if (CountThreads() != 1) {
-    if (const int threads = CountSettledThreads(); threads != 1) {
-      return DescribeUnsafeThreads(threads, "before a fork");
-    }
-  }
-  return {};
+  if (audit_policy_ != AuditPolicy::kRefuse) return {};
+  return self_->CheckFork();
 }
 
 pid_t ZygoteServer::ForkChild(const std::string& worker) {

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "sdk/base/unique_fd.h"
 #include "sdk/cpp/forked_child.h"
 #include "sdk/cpp/frozen_environment.h"
+#include "sdk/cpp/self_audit.h"
 #include "sdk/cpp/zygote_children.h"
 #include "sdk/cpp/zygote_registry.h"
 #include "sdk/cpp/zygote_signals.h"
@@ -79,6 +81,8 @@ class ZygoteServer {
   ZygoteChildren children_;
   std::optional<FrozenEnvironment> frozen_;  // since it is configured
   std::optional<ZygoteSignals> signals_;     // since it is ready
+  std::unique_ptr<SelfAudit> self_;          // the same
+  AuditPolicy audit_policy_ = AuditPolicy::kRefuse;
   std::optional<ZygoteChannels> forked_zygote_;
   std::vector<pid_t> hinted_;
   bool retired_ = false;

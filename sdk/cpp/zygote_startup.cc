@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <ctime>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -40,15 +40,10 @@ Result<std::optional<std::string_view>> ReadFrame(
   }
 }
 
-struct Preloaded {
+Result<std::vector<PreloadReport>> RunPreloads(
+    const std::vector<std::string>& names, const ZygoteRegistry& registry,
+    SelfAudit& self) {
   std::vector<PreloadReport> reports;
-  std::string first_unsafe;  // when there was first more than one thread
-};
-
-Result<Preloaded> RunPreloads(const std::vector<std::string>& names,
-                              const ZygoteRegistry& registry) {
-  Preloaded preloaded;
-  if (CountSettledThreads() > 1) preloaded.first_unsafe = "before Serve";
   for (const std::string& name : names) {
     const auto step = registry.preloads.find(name);
     if (step == registry.preloads.end()) {
@@ -65,45 +60,13 @@ Result<Preloaded> RunPreloads(const std::vector<std::string>& names,
     report.name = name;
     report.wall_us = (MonotonicNanoseconds() - begun_ns) / 1000;
     report.rss_bytes = ResidentBytes() - rss_bytes;
-    report.threads = CountSettledThreads();
-    if (report.threads > 1 && preloaded.first_unsafe.empty()) {
-      preloaded.first_unsafe = "after preload " + name;
-    }
-    preloaded.reports.push_back(std::move(report));
+    self.NoteStep(report);
+    reports.push_back(std::move(report));
   }
-  return preloaded;
+  return reports;
 }
 
 }  // namespace
-
-int CountSettledThreads() {
-  constexpr int kAttempts = 50;
-  constexpr long kStepNanoseconds = 200'000;
-  int threads = CountThreads();
-  for (int i = 0; i < kAttempts && threads > 1; ++i) {
-    const timespec step = {0, kStepNanoseconds};
-    ::nanosleep(&step, nullptr);
-    threads = CountThreads();
-  }
-  return threads;
-}
-
-Error DescribeUnsafeThreads(int threads, const std::string& seen) {
-  if (threads < 0) {
-    Error error = MakeError(error_code::kZygoteUnsafe,
-                            "the threads of the zygote cannot be counted",
-                            "is /proc mounted?");
-    error.step = seen;
-    return error;
-  }
-  Error error = MakeError(
-      error_code::kZygoteUnsafe,
-      "the zygote has " + std::to_string(threads) + " threads, first seen " +
-          seen + ": " + DescribeExtraThreads(),
-      "start threads in the workers, not before they are forked");
-  error.step = seen;
-  return error;
-}
 
 Result<void> RunPreloadStep(const std::string& name, const PreloadStep& step) {
   const std::string step_name = "preload " + name;
@@ -133,12 +96,14 @@ void SendZygoteFailed(int control_fd, const Error& error) {
                        0, 0, protocol::ZygoteFailed{protocol::ToWire(error)}));
 }
 
-StartUp StartZygote(int control_fd, protocol::FrameReader& reader,
+StartUp StartZygote(int control_fd, const std::vector<int>& own_fds,
+                    protocol::FrameReader& reader,
                     const ZygoteRegistry& registry) {
+  auto self = std::make_unique<SelfAudit>();
   const auto fail = [control_fd](const Error& error) {
     std::fprintf(stderr, "forkserver: %s\n", error.ToString().c_str());
     SendZygoteFailed(control_fd, error);
-    return StartUp{std::nullopt, kSetupFailedExitCode};
+    return StartUp{std::nullopt, nullptr, kSetupFailedExitCode};
   };
 
   protocol::ZygoteHello hello;
@@ -170,14 +135,8 @@ StartUp StartZygote(int control_fd, protocol::FrameReader& reader,
         "build the program with the SDK of this forkserverd"));
   }
 
-  auto preloaded = RunPreloads(configure->preload, registry);
+  auto preloaded = RunPreloads(configure->preload, registry, *self);
   if (!preloaded) return fail(preloaded.error());
-  const int threads = CountSettledThreads();
-  if (threads != 1) {
-    return fail(DescribeUnsafeThreads(threads, preloaded->first_unsafe.empty()
-                                                   ? "after the preload steps"
-                                                   : preloaded->first_unsafe));
-  }
   // What the steps left in buffers would be printed by every worker.
   std::fflush(nullptr);
   std::cout.flush();
@@ -186,11 +145,12 @@ StartUp StartZygote(int control_fd, protocol::FrameReader& reader,
   for (const auto& [name, entry] : registry.entries) {
     ready.entries.push_back(name);
   }
-  ready.preloads = std::move(preloaded->reports);
+  ready.preloads = std::move(*preloaded);
+  self->NoteReady(own_fds, configure->ask, ready);
   if (!SendControlFrame(control_fd, protocol::EncodeRequest(0, 0, ready))) {
     return {};
   }
-  return {std::move(*configure), 0};
+  return {std::move(*configure), std::move(self), 0};
 }
 
 }  // namespace forkserver

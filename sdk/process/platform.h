@@ -33,6 +33,10 @@ std::string DescribeExtraThreads();
 
 // Open descriptors, or -1 when they cannot be counted.
 int CountOpenFds();
+// Empty when they cannot be listed.
+std::vector<int> ListOpenFds();
+// The files of the program and of the libraries that are loaded, sorted.
+std::vector<std::string> ListLibraries();
 
 // Closes every descriptor from `first` on except those of `keep`.
 void CloseDescriptorsFrom(int first, const std::vector<int>& keep);

@@ -47,6 +47,30 @@ int CountOpenFds() {
                      : filled / static_cast<int>(sizeof(struct proc_fdinfo));
 }
 
+std::vector<int> ListOpenFds() {
+  std::vector<struct proc_fdinfo> listed(4096);
+  const int size = ::proc_pidinfo(
+      ::getpid(), PROC_PIDLISTFDS, 0, listed.data(),
+      static_cast<int>(listed.size() * sizeof(struct proc_fdinfo)));
+  std::vector<int> fds;
+  for (int i = 0; i < size / static_cast<int>(sizeof(struct proc_fdinfo));
+       ++i) {
+    fds.push_back(listed[static_cast<std::size_t>(i)].proc_fd);
+  }
+  std::sort(fds.begin(), fds.end());
+  return fds;
+}
+
+std::vector<std::string> ListLibraries() {
+  std::vector<std::string> paths;
+  for (std::uint32_t i = 0; i < ::_dyld_image_count(); ++i) {
+    const char* const path = ::_dyld_get_image_name(i);
+    if (path != nullptr) paths.emplace_back(path);
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
 void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
   std::vector<int> kept = keep;
   std::sort(kept.begin(), kept.end());

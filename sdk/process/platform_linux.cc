@@ -107,6 +107,29 @@ int CountOpenFds() {
   return fds.empty() ? -1 : static_cast<int>(fds.size()) - 1;
 }
 
+std::vector<int> ListOpenFds() {
+  std::vector<int> fds = ListNumbers("/proc/self/fd");
+  std::erase_if(fds, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
+  return fds;
+}
+
+std::vector<std::string> ListLibraries() {
+  std::vector<std::string> paths;
+  const std::string maps = ReadSmallFile("/proc/self/maps");
+  for (std::size_t at = 0; at < maps.size();) {
+    const std::size_t end = std::min(maps.find('\n', at), maps.size());
+    const std::string line = maps.substr(at, end - at);
+    at = end + 1;
+    const std::size_t path = line.find('/');
+    // "first-end r-xp ...": code.
+    if (path == std::string::npos || line[line.find(' ') + 3] != 'x') continue;
+    paths.push_back(line.substr(path));
+  }
+  std::sort(paths.begin(), paths.end());
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+  return paths;
+}
+
 void CloseDescriptorsFrom(int first, const std::vector<int>& keep) {
   std::vector<int> kept = keep;
   std::sort(kept.begin(), kept.end());

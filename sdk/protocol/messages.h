@@ -333,13 +333,16 @@ struct ZygoteHello {
   }
 };
 
-// What a library of the zygote says of itself.
+// What a library of the zygote says of itself, asked by its exported function
+// `bool symbol(void)`.
 struct LibraryAnswer {
+  std::string symbol;
   std::string path;
   bool used = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
+    visit.Required("symbol", self.symbol);
     visit.Required("path", self.path);
     visit.Required("used", self.used);
   }
@@ -351,7 +354,7 @@ struct ZygoteReady {
   static constexpr char kType[] = "zygote_ready";
   std::vector<std::string> entries;
   std::vector<PreloadReport> preloads;
-  std::vector<ThreadNote> threads;    // that it had before the first step
+  std::vector<ThreadNote> threads;    // that it has now
   std::vector<std::int64_t> own_fds;  // that belong to its SDK
   std::vector<LibraryAnswer> libraries;
 
@@ -405,6 +408,7 @@ struct Configure {
   std::vector<std::string> preload;
   std::vector<std::string> freeze;  // all patterns of frozen variables
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  std::vector<std::string> ask;  // symbols of LibraryAnswer
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -413,6 +417,7 @@ struct Configure {
     visit.Required("preload", self.preload);
     visit.Required("freeze", self.freeze);
     visit.Optional("audit_policy", self.audit_policy);
+    visit.Optional("ask", self.ask);
   }
 };
 

@@ -63,7 +63,8 @@ enum class GroupKind { kProcessGroup, kSession };
 enum class AuditVerdict { kSafe, kUnsafe, kUnknown };
 
 // What becomes of a zygote that is not known to be safe. refuse: it is not put
-// in service. warn: it is, and says so on its standard error. allow: it is.
+// in service. warn: it is; the daemon's log says so, and whoever starts it is
+// told. allow: it is.
 enum class AuditPolicy { kRefuse, kWarn, kAllow };
 
 // The names on the wire: "exec", "running", "client_gone", "process_group".
@@ -109,6 +110,8 @@ struct ExitRecord {
   std::int64_t system_us = 0;
   std::int64_t wall_us = 0;  // from its launch to its end
   Journey journey;
+  // Of "fork_deadlock": where it was, as lines for a person.
+  std::vector<std::string> stacks;
   // True when no daemon was involved (FORKSERVER_DISABLE=1).
   bool direct = false;
 
@@ -128,6 +131,7 @@ struct ExitRecord {
     visit.Required("system_us", self.system_us);
     visit.Required("wall_us", self.wall_us);
     visit.Required("journey", self.journey);
+    visit.Optional("stacks", self.stacks);
     visit.Optional("direct", self.direct);
   }
 };
@@ -199,6 +203,7 @@ struct ThreadNote {
   std::int64_t id = 0;
   std::string name;
   std::string started_by;  // the module that did
+  std::string step;        // after which it was first there
   bool survives = false;   // the user said so
 
   template <typename Self, typename Visitor>
@@ -206,6 +211,7 @@ struct ThreadNote {
     visit.Required("id", self.id);
     visit.Required("name", self.name);
     visit.Optional("started_by", self.started_by);
+    visit.Optional("step", self.step);
     visit.Optional("survives", self.survives);
   }
 };

@@ -107,6 +107,17 @@ void Dispatcher::On(const WorkerEnded& event) {
 void Dispatcher::On(const ZygoteChanged& event) {
   Log(LogLevel::kInfo, event.event + " '" + event.zygote.name + "', pid " +
                            std::to_string(event.zygote.pid));
+  const std::optional<Audit>& audit = event.zygote.audit;
+  if (event.event == "zygote_ready" && audit &&
+      audit->verdict != AuditVerdict::kSafe) {
+    Log(LogLevel::kWarning, "zygote '" + event.zygote.name +
+                                "' is in service though its audit says " +
+                                std::string(NameOf(audit->verdict)));
+  }
+  if (event.event == "zygote_quarantined") {
+    Log(LogLevel::kWarning, "zygote '" + event.zygote.name +
+                                "' is quarantined: " + event.zygote.quarantine);
+  }
   if (event.event == "zygote_ready") {
     const auto waiting = zygote_waiters_.find(event.key);
     if (waiting != zygote_waiters_.end()) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "sdk/protocol/messages.h"
 
@@ -60,10 +61,23 @@ struct ProcessEnded {
   bool zygote_died = false;  // it was taken over from its dead zygote
 };
 
+// It has preloaded. Nobody has looked at it yet.
 struct ZygoteIsReady {
   ProcessKey key = 0;
   pid_t pid = 0;
   protocol::ZygoteReady ready;
+};
+
+// Told once for each Launcher::Audit, unless the zygote ended before.
+struct ZygoteAudited {
+  ProcessKey key = 0;
+  Audit audit;
+};
+
+// Told once for each Launcher::TakeStacks, as lines for a person.
+struct StacksTaken {
+  ProcessKey key = 0;
+  std::vector<std::string> lines;
 };
 
 // Told once for each zygote that was launched; after it the key is unknown.
@@ -77,6 +91,6 @@ struct ZygoteEnded {
 
 using LaunchEvent =
     std::variant<ProcessStarted, LaunchFailed, ProcessNeverBegan, ProcessEnded,
-                 ZygoteIsReady, ZygoteEnded>;
+                 ZygoteIsReady, ZygoteAudited, StacksTaken, ZygoteEnded>;
 
 }  // namespace forkserver::server

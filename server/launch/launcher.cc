@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
+#include "sdk/process/audit/read_stacks.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
@@ -78,7 +79,8 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       null_fd_(std::move(null_fd)),
       child_signal_(OpenChildSignal()),
       reaper_(poll_set_, EndToken),
-      zygotes_(poll_set_, reaper_, keeper_, events_) {
+      zygotes_(poll_set_, reaper_, keeper_, events_),
+      examiner_(poll_set_, reaper_) {
   reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
   if (child_signal_) {
     static_cast<void>(
@@ -303,6 +305,83 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
   return zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
 }
 
+Result<void> Launcher::LaunchCanary(ProcessKey key, std::string id,
+                                    ProcessKey zygote) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  protocol::Setup setup;
+  setup.cwd = "/";
+  protocol::ForkWorker request;
+  request.worker = std::move(id);
+  request.setup.data = protocol::EncodeBody(setup);
+  request.canary = true;
+  return zygotes_.Fork(key, zygote, /*detach=*/false,
+                       protocol::EncodeRequest(0, 0, request), {});
+}
+
+void Launcher::Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words) {
+  const auto unknown = [zygote](const std::string& why) {
+    forkserver::Audit audit;
+    audit.verdict = AuditVerdict::kUnknown;
+    audit.unreadable.push_back("it could not be looked at: " + why);
+    return ZygoteAudited{zygote, std::move(audit)};
+  };
+  Result<void> started = CheckOneThread();
+  if (started) {
+    started = examiner_.Start(
+        [pid, &words] {
+          auto audit = audit::AuditProcess(pid, words);
+          if (audit) return protocol::EncodeBody(*audit);
+          forkserver::Audit failed;
+          failed.verdict = AuditVerdict::kUnknown;
+          failed.unreadable.push_back(audit.error().message);
+          return protocol::EncodeBody(failed);
+        },
+        [zygote, unknown](const std::string& bytes) -> LaunchEvent {
+          auto audit = protocol::DecodeBody<forkserver::Audit>(bytes);
+          if (audit) return ZygoteAudited{zygote, std::move(*audit)};
+          return unknown("whoever looked did not come to an end in " +
+                         std::to_string(Examiner::kPatienceSeconds) + " s");
+        });
+  }
+  if (!started) events_.push_back(unknown(started.error().message));
+}
+
+void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
+  Result<void> started = CheckOneThread();
+  if (started) {
+    started = examiner_.Start(
+        [this, zygote_pid] {
+          std::string text;
+          const auto add = [&text](pid_t pid, const char* what) {
+            text += std::string(what) + " (pid " + std::to_string(pid) + "):\n";
+            for (const std::string& line : audit::ReadStacks(pid)) {
+              text += line + "\n";
+            }
+          };
+          // Those that have not said that they started are not known yet.
+          bool any = false;
+          for (const pid_t child : audit::ListChildren(zygote_pid)) {
+            if (zygotes_.IsStarted(child)) continue;
+            add(child, "a worker that has not begun");
+            any = true;
+          }
+          if (!any) add(zygote_pid, "no worker was forked; the zygote");
+          return text;
+        },
+        [worker](const std::string& bytes) -> LaunchEvent {
+          StacksTaken taken{worker, {}};
+          for (std::size_t at = 0; at < bytes.size();) {
+            const std::size_t end =
+                std::min(bytes.find('\n', at), bytes.size());
+            taken.lines.push_back(bytes.substr(at, end - at));
+            at = end + 1;
+          }
+          return taken;
+        });
+  }
+  if (!started) events_.push_back(StacksTaken{worker, {}});
+}
+
 bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
                       bool group) {
   if (reaper_.Knows(key)) return reaper_.Signal(key, signal, group);
@@ -331,6 +410,9 @@ std::vector<LaunchEvent> Launcher::Process() {
       case TokenKind::kZygoteStderr:
         if (event.writable) zygotes_.OnWritable(key);
         if (event.readable) zygotes_.OnReadable(key, kind);
+        break;
+      case TokenKind::kExamination:
+        examiner_.OnReadable(key);
         break;
       case TokenKind::kChildSignal:
       case TokenKind::kProcessEnd:
@@ -384,6 +466,10 @@ void Launcher::OnEnd(ProcessKey key) {
     // Somebody killed the keeper: nothing may live without one.
     keeper_missing_ = true;
     if (!CheckKeeper()) SweepBefore(kSweepEveryNs);
+    return;
+  }
+  if (examiner_.Knows(key)) {
+    events_.push_back(examiner_.OnEnded(key));
     return;
   }
   const auto found = running_.find(key);

@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/process/audit/audit.h"
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/poll_set.h"
+#include "server/launch/examiner.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
 #include "server/launch/reaper.h"
@@ -65,6 +67,17 @@ class Launcher {
   Result<void> LaunchForked(ProcessKey key, std::string id, ProcessKey zygote,
                             std::string setup, std::vector<UniqueFd> fds,
                             const ResourceLimits& limits, bool detach);
+  // A worker of `zygote` that runs no entry and exits with 0: as LaunchExec.
+  Result<void> LaunchCanary(ProcessKey key, std::string id, ProcessKey zygote);
+
+  // Is this zygote safe to fork? `words` is what it and whoever asked for it
+  // say of it. ZygoteAudited follows; where nobody can look, with the verdict
+  // unknown.
+  void Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words);
+  // Where `worker` is, which was asked of the zygote with that pid and has not
+  // begun, and where the zygote is. StacksTaken follows.
+  void TakeStacks(ProcessKey worker, pid_t zygote_pid);
+
   void Retire(ProcessKey zygote) { zygotes_.Retire(zygote); }
 
   // To a worker or zygote that has not been reaped, or to its group. False
@@ -111,6 +124,7 @@ class Launcher {
   Reaper reaper_;
   std::vector<LaunchEvent> events_;
   ZygoteLauncher zygotes_;
+  Examiner examiner_;
   std::map<ProcessKey, Running> running_;
   std::optional<std::int64_t> sweep_due_ns_;
   bool keeper_missing_ = false;

@@ -15,6 +15,7 @@ enum class TokenKind : std::uint64_t {
   kZygoteReport,
   kZygoteStderr,
   kChildSignal,
+  kExamination,
 };
 
 constexpr std::uint64_t MakeToken(ProcessKey key, TokenKind kind) {

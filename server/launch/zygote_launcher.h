@@ -67,6 +67,8 @@ class ZygoteLauncher {
   // A child of this process that has ended and is a forked worker: its zygote
   // died, which will be told in a moment. Its status must wait for that.
   bool IsForkedWorker(pid_t pid);
+  // A forked worker that has said that it started, as far as was read.
+  bool IsStarted(pid_t pid) const { return forked_.KnowsPid(pid); }
   void TakeOver(pid_t pid) { forked_.TakeOver(pid); }
   // Kills a worker whose zygote does not react to requests to do so. True if
   // it has ended already and its zygote only says nothing.

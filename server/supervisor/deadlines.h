@@ -19,6 +19,7 @@ enum class DeadlineKind {
   kTimeout,     // a worker's wall-clock timeout
   kGrace,       // the end of a stop's grace period
   kUnheard,     // a killed worker whose zygote has not reported its end
+  kEntry,       // a worker has not reached its entry
   kRetiring,    // a retired zygote should have ended
   kZygoteIdle,  // a zygote may have been unused for long enough
 };

@@ -139,6 +139,12 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   }
   Zygote* const zygote = zygotes_.FindByName(request.zygote);
   if (zygote == nullptr) return ZygoteRegistry::UnknownZygote(request.zygote);
+  if (zygote->state == ZygoteState::kQuarantined) {
+    return MakeError(
+        error_code::kZygoteQuarantined,
+        "zygote '" + request.zygote + "' is quarantined: " + zygote->quarantine,
+        "start it again, which replaces it");
+  }
   if (zygote->state != ZygoteState::kReady) {
     return MakeError(error_code::kUnknownZygote,
                      "zygote '" + request.zygote + "' is not ready yet",
@@ -164,6 +170,8 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   worker.zygote = zygote->key;
   worker.zygote_name = zygote->name;
   worker.journey.launch_begun_ns = begun_ns;
+  AddDeadline(
+      {begun_ns + zygote->entry_deadline_ns, key, DeadlineKind::kEntry});
   ++zygote->workers;
   ++zygote->forks;
   return key;
@@ -296,6 +304,11 @@ void Supervisor::Handle(ProcessStarted event) {
   const auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
+  if (worker.kind == WorkerKind::kForked) {
+    if (Zygote* const zygote = zygotes_.Find(worker.zygote)) {
+      zygote->unbegun_in_a_row = 0;
+    }
+  }
   worker.pid = event.pid;
   worker.journey.launched_ns = event.launched_ns;
   worker.journey.started_ns = event.started_ns;
@@ -307,7 +320,9 @@ void Supervisor::Handle(ProcessStarted event) {
 
 void Supervisor::Handle(ProcessNeverBegan event) {
   const auto found = workers_.find(event.key);
-  if (found == workers_.end()) return;
+  if (found == workers_.end()) {
+    return Handle(LaunchFailed{event.key, std::move(event.error)});
+  }
   if (!found->second.reason) {
     Handle(LaunchFailed{event.key, std::move(event.error)});
     return;
@@ -318,11 +333,21 @@ void Supervisor::Handle(ProcessNeverBegan event) {
 }
 
 void Supervisor::Handle(LaunchFailed event) {
+  if (Zygote* const zygote = ZygoteOfCanary(event.key)) {
+    return OnCanary(*zygote, event.error.ToString());
+  }
   EraseWorker(event.key);
   events_.push_back(WorkerLaunchFailed{event.key, std::move(event.error)});
 }
 
 void Supervisor::Handle(ProcessEnded event) {
+  if (Zygote* const zygote = ZygoteOfCanary(event.key)) {
+    if (event.status.code == 0) return OnCanary(*zygote, std::nullopt);
+    return OnCanary(*zygote, event.status.signal
+                                 ? "it was ended by signal " +
+                                       std::to_string(*event.status.signal)
+                                 : "it did not exit with 0");
+  }
   const auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
@@ -338,7 +363,10 @@ void Supervisor::AddDeadline(const Deadline& deadline) {
   deadlines_.Add(deadline, [this](const Deadline& one) {
     if (IsOfZygote(one.kind)) return zygotes_.Find(one.key) != nullptr;
     const auto worker = workers_.find(one.key);
-    if (worker == workers_.end()) return false;
+    if (worker == workers_.end()) return ZygoteOfCanary(one.key) != nullptr;
+    if (one.kind == DeadlineKind::kEntry) {
+      return worker->second.state == WorkerState::kLaunching;
+    }
     return one.kind != DeadlineKind::kGrace ||
            one.at_ns == worker->second.grace_until_ns;
   });
@@ -346,6 +374,10 @@ void Supervisor::AddDeadline(const Deadline& deadline) {
 
 void Supervisor::Handle(const Deadline& deadline) {
   if (IsOfZygote(deadline.kind)) return HandleOfZygote(deadline);
+  if (Zygote* const zygote = ZygoteOfCanary(deadline.key)) {
+    launcher_.TakeStacks(deadline.key, zygote->pid);
+    return;
+  }
   const auto found = workers_.find(deadline.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
@@ -368,6 +400,15 @@ void Supervisor::Handle(const Deadline& deadline) {
       }
       AddDeadline(
           {deadline.at_ns + kUnheardNs, deadline.key, DeadlineKind::kUnheard});
+      break;
+    case DeadlineKind::kEntry:
+      // One that is being stopped has its end already.
+      if (worker.state == WorkerState::kLaunching) {
+        worker.state = WorkerState::kStopping;
+        worker.reason = EndReason::kForkDeadlock;
+        const Zygote* const zygote = zygotes_.Find(worker.zygote);
+        launcher_.TakeStacks(worker.key, zygote != nullptr ? zygote->pid : 0);
+      }
       break;
     case DeadlineKind::kRetiring:
     case DeadlineKind::kZygoteIdle:

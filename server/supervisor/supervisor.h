@@ -101,6 +101,8 @@ class Supervisor {
   void Handle(ProcessNeverBegan event);
   void Handle(ProcessEnded event);
   void Handle(ZygoteIsReady event);
+  void Handle(ZygoteAudited event);
+  void Handle(StacksTaken event);
   void Handle(ZygoteEnded event);
   void Handle(const Deadline& deadline);
   void HandleOfZygote(const Deadline& deadline);
@@ -113,6 +115,11 @@ class Supervisor {
   void BeginStop(Worker& worker, EndReason reason, std::int64_t grace_ms);
   void Kill(Worker& worker);
   void RetireZygote(ProcessKey key);
+  // What the end of a canary means; nullopt: it answered.
+  void OnCanary(Zygote& zygote, std::optional<std::string> failure);
+  void Refuse(Zygote& zygote, Error error);
+  void NoteUnbegun(Zygote& zygote, const Worker& worker);
+  Zygote* ZygoteOfCanary(ProcessKey canary);
 
   Launcher& launcher_;
   Options options_;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "sdk/process/audit/audit.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "server/supervisor/supervisor.h"
@@ -12,6 +13,63 @@ namespace {
 
 // A retired zygote without workers that does not end in this time hangs.
 constexpr std::int64_t kRetirePatienceNs = 5'000'000'000;
+// So many workers in a row that do not reach their entry are no accident.
+constexpr int kMaxUnbegun = 3;
+constexpr std::int64_t kMaxEntryDeadlineMs = 3'600'000;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+
+std::string JoinLines(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "\n" + line;
+  return text;
+}
+
+// What the zygote and its request say, as the audit wants it.
+audit::OwnWords WordsOf(const Zygote& zygote,
+                        const protocol::ZygoteReady& ready) {
+  audit::OwnWords words;
+  for (const std::int64_t fd : zygote.given_fds) {
+    words.given_fds.insert(static_cast<int>(fd));
+  }
+  for (const std::int64_t fd : ready.own_fds) {
+    words.given_fds.insert(static_cast<int>(fd));
+  }
+  for (const protocol::LibraryAnswer& library : ready.libraries) {
+    words.library_answers[library.symbol] = library.used;
+  }
+  for (const ThreadNote& thread : ready.threads) {
+    words.threads[thread.id] = thread;
+  }
+  for (const PreloadReport& report : ready.preloads) {
+    const std::string step = "preload " + report.name;
+    for (const std::int64_t fd : report.new_fds) {
+      words.fd_steps[static_cast<int>(fd)] = step;
+    }
+    for (const std::string& path : report.new_libraries) {
+      words.library_steps[path] = step;
+    }
+  }
+  return words;
+}
+
+Error UnsafeError(const Zygote& zygote) {
+  const Audit& audit = *zygote.audit;
+  Error error =
+      MakeError(error_code::kZygoteUnsafe,
+                "zygote '" + zygote.name + "' is not " +
+                    (audit.verdict == AuditVerdict::kUnsafe ? ""
+                                                            : "known to "
+                                                              "be ") +
+                    "safe to fork: " + audit::Describe(audit),
+                "the audit policy `warn` or `allow` puts it in service anyway");
+  if (!audit.reasons.empty()) {
+    error.step = audit.reasons[0].step;
+    if (!audit.reasons[0].advice.empty()) {
+      error.hint = audit.reasons[0].advice + "; " + error.hint;
+    }
+  }
+  return error;
+}
 
 }  // namespace
 
@@ -43,6 +101,17 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
     zygote.limits[name] = limit;
   }
   for (const auto& [name, limit] : setup->limits) zygote.limits[name] = limit;
+  if (request.entry_deadline_ms <= 0 ||
+      request.entry_deadline_ms > kMaxEntryDeadlineMs) {
+    return MakeError(error_code::kBadRequest,
+                     "'entry_deadline_ms' must be in 1.." +
+                         std::to_string(kMaxEntryDeadlineMs));
+  }
+  zygote.audit_policy = request.audit_policy;
+  zygote.entry_deadline_ns = request.entry_deadline_ms * kNsPerMs;
+  for (const protocol::FdPlacement& placement : setup->fds) {
+    zygote.given_fds.push_back(placement.child_fd);
+  }
   zygote.keep = request.keep;
   zygote.owners.insert(requester.owner);
 
@@ -50,6 +119,8 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.name = request.name;
   configure.preload = request.preload;
   configure.freeze = zygote.freeze;
+  configure.audit_policy = request.audit_policy;
+  configure.ask = audit::SymbolsToAsk();
   Result<void> launched =
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(
@@ -93,17 +164,99 @@ void Supervisor::Handle(ZygoteIsReady event) {
   Zygote* const zygote = zygotes_.Find(event.key);
   if (zygote == nullptr) return;
   zygote->pid = event.pid;
+  launcher_.Audit(event.key, event.pid, WordsOf(*zygote, event.ready));
   zygote->entries = std::move(event.ready.entries);
   zygote->preloads = std::move(event.ready.preloads);
-  zygote->last_used_ns = MonotonicNanoseconds();
-  AddDeadline({zygote->last_used_ns + options_.zygote_idle_ns, event.key,
-               DeadlineKind::kZygoteIdle});
-  if (zygote->state == ZygoteState::kStarting) {
-    zygote->was_ready = true;
-    zygote->state = ZygoteState::kReady;
-    events_.push_back(
-        ZygoteChanged{event.key, "zygote_ready", zygotes_.InfoOf(*zygote)});
+}
+
+void Supervisor::Handle(ZygoteAudited event) {
+  Zygote* const zygote = zygotes_.Find(event.key);
+  if (zygote == nullptr || zygote->state != ZygoteState::kStarting) return;
+  zygote->audit = std::move(event.audit);
+  if (zygote->audit->verdict != AuditVerdict::kSafe &&
+      zygote->audit_policy == AuditPolicy::kRefuse) {
+    return Refuse(*zygote, UnsafeError(*zygote));
   }
+  zygote->canary = ids_.Next();
+  if (auto launched = launcher_.LaunchCanary(
+          zygote->canary, ids_.IdOf(zygote->canary), zygote->key);
+      !launched) {
+    return OnCanary(*zygote, launched.error().ToString());
+  }
+  AddDeadline({MonotonicNanoseconds() + zygote->entry_deadline_ns,
+               zygote->canary, DeadlineKind::kEntry});
+}
+
+Zygote* Supervisor::ZygoteOfCanary(ProcessKey canary) {
+  for (const auto& [key, zygote] : zygotes_.all()) {
+    if (zygote.canary == canary) return zygotes_.Find(key);
+  }
+  return nullptr;
+}
+
+void Supervisor::OnCanary(Zygote& zygote, std::optional<std::string> failure) {
+  zygote.canary = 0;
+  if (zygote.state != ZygoteState::kStarting) return;
+  if (failure) {
+    return Refuse(zygote,
+                  MakeError(error_code::kZygoteFailed,
+                            "zygote '" + zygote.name +
+                                "': the first worker, which it is tried with, "
+                                "did not answer: " +
+                                *failure,
+                            "look at it with `forkserver doctor`; see "
+                            "docs/fork_safety.md"));
+  }
+  zygote.last_used_ns = MonotonicNanoseconds();
+  AddDeadline({zygote.last_used_ns + options_.zygote_idle_ns, zygote.key,
+               DeadlineKind::kZygoteIdle});
+  zygote.was_ready = true;
+  zygote.state = ZygoteState::kReady;
+  events_.push_back(
+      ZygoteChanged{zygote.key, "zygote_ready", zygotes_.InfoOf(zygote)});
+}
+
+void Supervisor::Refuse(Zygote& zygote, Error error) {
+  zygote.refused = std::move(error);
+  launcher_.Signal(zygote.key, zygote.id, SIGKILL, /*group=*/true);
+}
+
+void Supervisor::Handle(StacksTaken event) {
+  if (Zygote* const zygote = ZygoteOfCanary(event.key)) {
+    Error error = MakeError(
+        error_code::kForkDeadlock,
+        "zygote '" + zygote->name +
+            "': the first worker, which it is tried with, did not answer "
+            "within " +
+            std::to_string(zygote->entry_deadline_ns / kNsPerMs) +
+            " ms:" + JoinLines(event.lines),
+        "something that it loaded cannot be forked; see docs/fork_safety.md");
+    zygote->canary = 0;
+    return Refuse(*zygote, std::move(error));
+  }
+  const auto found = workers_.find(event.key);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  worker.stacks = std::move(event.lines);
+  if (Zygote* const zygote = zygotes_.Find(worker.zygote)) {
+    NoteUnbegun(*zygote, worker);
+  }
+  Kill(worker);
+}
+
+void Supervisor::NoteUnbegun(Zygote& zygote, const Worker& worker) {
+  if (++zygote.unbegun_in_a_row < kMaxUnbegun ||
+      zygote.state != ZygoteState::kReady) {
+    return;
+  }
+  zygote.state = ZygoteState::kQuarantined;
+  zygote.quarantine = std::to_string(zygote.unbegun_in_a_row) +
+                      " workers in a row did not reach their entry within " +
+                      std::to_string(zygote.entry_deadline_ns / kNsPerMs) +
+                      " ms (fork_deadlock), the last one was worker " +
+                      worker.id;
+  events_.push_back(
+      ZygoteChanged{zygote.key, "zygote_quarantined", zygotes_.InfoOf(zygote)});
 }
 
 void Supervisor::Handle(ZygoteEnded event) {
@@ -112,7 +265,9 @@ void Supervisor::Handle(ZygoteEnded event) {
   // It may have become ready when it was to end already, and nobody was told.
   if (!zygote->was_ready) {
     Error error;
-    if (event.error) {
+    if (zygote->refused) {
+      error = *zygote->refused;
+    } else if (event.error) {
       error = std::move(*event.error);
       error.message = "zygote '" + zygote->name + "': " + error.message;
     } else {
@@ -151,7 +306,10 @@ void Supervisor::HandleOfZygote(const Deadline& deadline) {
                  DeadlineKind::kRetiring});
     return;
   }
-  if (zygote->state != ZygoteState::kReady) return;
+  if (zygote->state != ZygoteState::kReady &&
+      zygote->state != ZygoteState::kQuarantined) {
+    return;
+  }
   std::int64_t again_ns = zygote->last_used_ns + options_.zygote_idle_ns;
   if (zygotes_.Unused(*zygote)) {
     if (again_ns <= deadline.at_ns) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/launch/launch_event.h"
 #include "server/supervisor/supervisor_event.h"
@@ -29,6 +30,7 @@ struct Worker {
   std::int64_t grace_ms = 0;
   std::int64_t grace_until_ns = 0;  // while stopping
   std::optional<EndReason> reason;  // set by whoever stops it first
+  std::vector<std::string> stacks;  // of one that did not reach its entry
   Journey journey;
 };
 

@@ -39,11 +39,12 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
   StartPlan plan;
   if (Zygote* const existing = FindByName(request.name)) {
     const std::string differences = identity.DifferencesTo(existing->identity);
-    if (differences.empty()) {
+    const bool usable = existing->state != ZygoteState::kQuarantined;
+    if (differences.empty() && usable) {
       plan.existing = existing;
       return plan;
     }
-    if (!request.replace) {
+    if (!request.replace && usable) {
       return MakeError(error_code::kZygoteConflict,
                        "zygote '" + request.name +
                            "' runs already and differs in: " + differences,
@@ -136,6 +137,9 @@ ZygoteInfo ZygoteRegistry::InfoOf(const Zygote& zygote) const {
   info.argv = zygote.identity.argv;
   info.entries = zygote.entries;
   info.preloads = zygote.preloads;
+  info.audit_policy = zygote.audit_policy;
+  info.audit = zygote.audit;
+  info.quarantine = zygote.quarantine;
   return info;
 }
 

@@ -38,6 +38,14 @@ struct Zygote {
   std::int64_t workers = 0;
   std::int64_t forks = 0;
   std::int64_t last_used_ns = 0;
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  std::int64_t entry_deadline_ns = 0;
+  std::vector<std::int64_t> given_fds;  // by the request
+  std::optional<Audit> audit;
+  std::optional<Error> refused;  // it is not put in service: why
+  ProcessKey canary = 0;         // the worker that it is tried with
+  int unbegun_in_a_row = 0;      // workers that did not reach their entry
+  std::string quarantine;        // why, if it is
   std::vector<std::string> entries;
   std::vector<PreloadReport> preloads;
 };

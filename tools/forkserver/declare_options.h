@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,6 +124,18 @@ inline void AddZygoteOptions(CLI::App& app, Options& options) {
       ->type_name("ZYGOTE");
   app.add_flag("--replace", options.replace,
                "Retire one of the same name that is not the same");
+  const std::map<std::string, AuditPolicy> policies = {
+      {"refuse", AuditPolicy::kRefuse},
+      {"warn", AuditPolicy::kWarn},
+      {"allow", AuditPolicy::kAllow}};
+  app.add_option("--audit", options.audit_policy,
+                 "What becomes of it if it is not known to be safe to fork: "
+                 "refuse, warn or allow (default: refuse)")
+      ->transform(CLI::CheckedTransformer(policies))
+      ->type_name("POLICY");
+  AddDuration(app, "--entry-deadline", options.entry_deadline,
+              "Kill a worker that has not reached its entry by then (default: "
+              "10s)");
 }
 
 inline void AddDaemonOptions(CLI::App& app, Options& options) {

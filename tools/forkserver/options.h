@@ -42,6 +42,8 @@ struct Options {
   std::vector<std::string> preload;
   std::string parent;
   bool replace = false;
+  AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  std::chrono::milliseconds entry_deadline{10'000};
 
   // `wait`, `kill`, `stop`.
   std::string worker_id;

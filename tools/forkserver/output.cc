@@ -44,6 +44,11 @@ void PrintError(std::string_view text) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
+void PrintWarning(std::string_view text) {
+  const std::string line = "forkserver: warning: " + std::string(text) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 int Fail(const Error& error) {
   PrintError(error.ToString());
   return kFailed;

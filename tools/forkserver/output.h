@@ -19,6 +19,8 @@ void PrintTable(const std::vector<std::vector<std::string>>& rows);
 
 // "forkserver: TEXT" on standard error, on one line.
 void PrintError(std::string_view text);
+// "forkserver: warning: TEXT" on standard error, which may have several lines.
+void PrintWarning(std::string_view text);
 // Prints the error and returns kFailed.
 int Fail(const Error& error);
 

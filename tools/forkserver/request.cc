@@ -93,6 +93,8 @@ ZygoteOptions MakeZygoteOptions(const Options& options) {
   zygote.parent = options.parent;
   zygote.preload = options.preload;
   zygote.replace = options.replace;
+  zygote.audit_policy = options.audit_policy;
+  zygote.entry_deadline = options.entry_deadline;
   // The connection of this command ends with it.
   zygote.keep = true;
   return zygote;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/forkserver/audit_report.h"
 #include "tools/forkserver/connect.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/json.h"
@@ -15,16 +16,19 @@ namespace forkserver::cli {
 namespace {
 
 void PrintZygotes(const std::vector<ZygoteInfo>& zygotes) {
-  std::vector<std::vector<std::string>> rows = {
-      {"NAME", "PID", "STATE", "PARENT", "WORKERS", "FORKS", "ENTRIES"}};
+  std::vector<std::vector<std::string>> rows = {{"NAME", "PID", "STATE",
+                                                 "AUDIT", "PARENT", "WORKERS",
+                                                 "FORKS", "ENTRIES"}};
   for (const ZygoteInfo& zygote : zygotes) {
     std::string entries;
     for (const std::string& entry : zygote.entries) {
       entries += (entries.empty() ? "" : ",") + entry;
     }
     rows.push_back({zygote.name, std::to_string(zygote.pid),
-                    std::string(NameOf(zygote.state)), zygote.parent,
-                    std::to_string(zygote.workers),
+                    std::string(NameOf(zygote.state)),
+                    zygote.audit ? std::string(NameOf(zygote.audit->verdict))
+                                 : std::string(),
+                    zygote.parent, std::to_string(zygote.workers),
                     std::to_string(zygote.forks), entries});
   }
   PrintTable(rows);
@@ -37,6 +41,10 @@ int StartZygote(const Options& options) {
   if (!client) return Fail(client.error());
   Result<ZygoteInfo> zygote = client->StartZygote(MakeZygoteOptions(options));
   if (!zygote) return Fail(zygote.error());
+  if (zygote->audit && zygote->audit->verdict != AuditVerdict::kSafe &&
+      zygote->audit_policy == AuditPolicy::kWarn) {
+    PrintWarning(Report("zygote '" + zygote->name + "'", *zygote->audit));
+  }
   if (options.json) {
     PrintLine(ToJson(*zygote));
   } else {
@@ -54,6 +62,10 @@ int ListZygotes(const Options& options) {
     PrintLine(ToJson(snapshot->zygotes));
   } else {
     PrintZygotes(snapshot->zygotes);
+    for (const ZygoteInfo& zygote : snapshot->zygotes) {
+      if (zygote.quarantine.empty()) continue;
+      PrintLine(zygote.name + " is quarantined: " + zygote.quarantine);
+    }
   }
   return kOk;
 }

@@ -1,7 +1,5 @@
 #include "sdk/process/audit/audit.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -111,12 +109,11 @@ class Judgement {
     std::map<Alike, std::vector<const ThreadFact*>> groups;
     for (const ThreadFact& thread : facts_.threads) {
       const auto note = words_.threads.find(thread.id);
-      const auto step = words_.thread_steps.find(thread.id);
       const bool noted = note != words_.threads.end();
       groups[{noted ? note->second.name : thread.name, thread.library,
               noted ? note->second.started_by : "",
-              step == words_.thread_steps.end() ? "" : step->second,
-              thread.doing, noted && note->second.survives}]
+              noted ? note->second.step : "", thread.doing,
+              noted && note->second.survives}]
           .push_back(&thread);
     }
     for (const auto& [alike, threads] : groups) {
@@ -165,30 +162,45 @@ class Judgement {
   }
 
   void JudgeLibraries() {
-    for (const LibraryFact& library : facts_.libraries) {
-      const std::string name = FileNameOf(library.path);
-      for (const KnownCase& known : KnownCases()) {
-        if (!Matches(known.library, name)) continue;
-        std::optional<bool> used = library.used;
-        const auto answer = words_.library_answers.find(library.path);
-        if (answer != words_.library_answers.end()) used = answer->second;
-        if (!used) {
-          audit_.unreadable.push_back(
-              "whether " + library.path + " (" + known.title + ") was used: " +
-              (known.asks.empty() ? "it does not tell"
-                                  : known.asks + "() cannot be asked "
-                                                 "from outside"));
-        } else if (*used) {
-          AuditFinding finding;
-          finding.kind = kLibrary;
-          finding.what = "library " + library.path;
-          finding.where = known.asks + "() says that it was used";
-          finding.step = StepOf(words_.library_steps, library.path);
-          Fill(finding, &known, "", "");
-          Add(std::move(finding), false);
+    for (const KnownCase& known : KnownCases()) {
+      if (known.library.empty()) continue;
+      const auto answer = words_.library_answers.find(known.asks);
+      if (answer != words_.library_answers.end()) {
+        if (answer->second) AddUsed(known, PathOf(known));
+        continue;
+      }
+      for (const LibraryFact& library : facts_.libraries) {
+        if (!Matches(known.library, FileNameOf(library.path))) continue;
+        if (library.used) {
+          if (*library.used) AddUsed(known, library.path);
+          continue;
         }
+        audit_.unreadable.push_back(
+            "whether " + library.path + " (" + known.title + ") was used: " +
+            (known.asks.empty()
+                 ? "it does not tell"
+                 : known.asks + "() cannot be asked from outside"));
       }
     }
+  }
+
+  // The file of a library that answered; it may not be among the mapped ones
+  // (macOS keeps the system's in one cache).
+  std::string PathOf(const KnownCase& known) const {
+    for (const LibraryFact& library : facts_.libraries) {
+      if (Matches(known.library, FileNameOf(library.path))) return library.path;
+    }
+    return known.library[0];
+  }
+
+  void AddUsed(const KnownCase& known, const std::string& path) {
+    AuditFinding finding;
+    finding.kind = kLibrary;
+    finding.what = "library " + path;
+    finding.where = known.asks + "() says that it was used";
+    finding.step = StepOf(words_.library_steps, path);
+    Fill(finding, &known, "", "");
+    Add(std::move(finding), false);
   }
 
   void JudgeDescriptor(const DescriptorFact& descriptor) {
@@ -322,15 +334,6 @@ class Judgement {
 
 }  // namespace
 
-bool Matches(const std::vector<std::string>& patterns, std::string_view text) {
-  if (text.empty()) return false;
-  const std::string whole(text);
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&whole](const std::string& pattern) {
-                       return ::fnmatch(pattern.c_str(), whole.c_str(), 0) == 0;
-                     });
-}
-
 Audit Judge(const ProcessFacts& facts, const OwnWords& words) {
   return Judgement(facts, words).Pass();
 }
@@ -346,6 +349,14 @@ Result<Audit> AuditDaemon(pid_t pid) {
   if (!facts) return facts.error();
   facts->descriptors.clear();
   return Judge(*facts, {});
+}
+
+std::vector<std::string> SymbolsToAsk() {
+  std::vector<std::string> symbols;
+  for (const KnownCase& known : KnownCases()) {
+    if (!known.asks.empty()) symbols.push_back(known.asks);
+  }
+  return symbols;
 }
 
 std::string Describe(const AuditFinding& finding) {

@@ -27,12 +27,10 @@ struct OwnWords {
   // Its channels to the daemon, and what the request gave it: not its own.
   std::set<int> given_fds;
   // By thread id.
-  std::map<std::int64_t, ThreadNote> threads;
-  // What libraries answered when they were asked from within, by path.
+  std::map<std::int64_t, ThreadNote> threads;  // with their steps
+  // What libraries answered when they were asked from within, by symbol.
   std::map<std::string, bool> library_answers;
-  // The preload step after which a thread, descriptor or library was first
-  // there.
-  std::map<std::int64_t, std::string> thread_steps;
+  // The preload step after which a descriptor or library was first there.
   std::map<int, std::string> fd_steps;
   std::map<std::string, std::string> library_steps;
 };
@@ -46,6 +44,9 @@ Result<Audit> AuditProcess(pid_t pid, const OwnWords& words);
 // The same of forkserverd, whose descriptors are no reason: it closes them in
 // each of its children.
 Result<Audit> AuditDaemon(pid_t pid);
+
+// The functions by which libraries answer, to be asked from within.
+std::vector<std::string> SymbolsToAsk();
 
 // "thread 1240 'gdbus', started by /usr/lib/libgio-2.0.so.0, in preload x: why"
 std::string Describe(const AuditFinding& finding);

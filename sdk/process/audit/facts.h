@@ -31,7 +31,7 @@ enum class DescriptorKind {
   kFile,    // regular file or folder: shared offset
   kDevice,  // a character or block device
   kTerminal,
-  kPipe,
+  kPipe,       // or a socket whose other end is here too
   kListening,  // socket that accepts connections
   kConnected,  // stream or seqpacket socket with a peer
   kDatagram,   // or any socket without a connection

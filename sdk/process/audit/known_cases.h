@@ -4,8 +4,9 @@
 // Passive data; patterns are those of fnmatch(3).
 #pragma once
 
+#include <fnmatch.h>
+
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace forkserver::audit {
@@ -33,7 +34,15 @@ struct KnownCase {
 // In the order in which they are tried.
 const std::vector<KnownCase>& KnownCases();
 
-// True if one of `patterns` matches.
-bool Matches(const std::vector<std::string>& patterns, std::string_view text);
+// True if one of `patterns` matches. Nothing matches an empty text.
+inline bool Matches(const std::vector<std::string>& patterns,
+                    const std::string& text) {
+  for (const std::string& pattern : patterns) {
+    if (!text.empty() && ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
 
 }  // namespace forkserver::audit

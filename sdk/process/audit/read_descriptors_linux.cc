@@ -103,7 +103,15 @@ void ReadDescriptors(ProcessFacts& facts) {
                   [](std::uint64_t inode) { return inode != 0; })) {
     const SocketTable table(facts.pid);
     for (std::size_t i = 0; i < sockets.size(); ++i) {
-      if (sockets[i] != 0) table.Describe(sockets[i], facts.descriptors[i]);
+      if (sockets[i] == 0) continue;
+      DescriptorFact& descriptor = facts.descriptors[i];
+      table.Describe(sockets[i], descriptor);
+      // It talks to itself, as through a pipe.
+      const std::uint64_t peer = table.PeerOf(sockets[i]);
+      if (peer != 0 && descriptor.kind == DescriptorKind::kConnected &&
+          std::find(sockets.begin(), sockets.end(), peer) != sockets.end()) {
+        descriptor.kind = DescriptorKind::kPipe;
+      }
     }
   }
   std::sort(facts.descriptors.begin(), facts.descriptors.end(),

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "sdk/process/audit/known_cases.h"
 #include "sdk/process/audit/read_threads.h"
+#include "sdk/process/audit/system_call.h"
 
 namespace forkserver::audit {
 namespace {
@@ -36,73 +36,6 @@ bool IsRuntime(const Mapping& mapping) {
   return Matches(kRuntime, FileNameOf(mapping.path));
 }
 
-struct SystemCall {
-  bool running = false;
-  long number = -1;
-  std::uint64_t first_argument = 0;
-  std::uint64_t stack_pointer = 0;
-};
-
-// "running", or "number arguments... sp pc", or "-1 sp pc".
-SystemCall ParseSystemCall(const std::string& text) {
-  SystemCall call;
-  call.running = text.compare(0, 7, "running") == 0;
-  if (call.running || text.empty()) return call;
-  std::vector<std::uint64_t> numbers;
-  char* next = nullptr;
-  call.number = std::strtol(text.c_str(), &next, 10);
-  for (;;) {
-    char* after = nullptr;
-    const std::uint64_t number = std::strtoull(next, &after, 16);
-    if (after == next) break;
-    numbers.push_back(number);
-    next = after;
-  }
-  if (numbers.size() < 2) return call;
-  call.first_argument = numbers.front();
-  call.stack_pointer = numbers[numbers.size() - 2];
-  return call;
-}
-
-const char* Describe(long system_call) {
-  switch (system_call) {
-    case SYS_futex:
-      return "waits for a lock or a condition (futex)";
-    case SYS_epoll_pwait:
-#ifdef SYS_epoll_wait
-    case SYS_epoll_wait:
-#endif
-      return "waits for events (epoll)";
-    case SYS_ppoll:
-    case SYS_pselect6:
-#ifdef SYS_poll
-    case SYS_poll:
-    case SYS_select:
-#endif
-      return "waits for descriptors (poll)";
-    case SYS_read:
-    case SYS_readv:
-    case SYS_recvfrom:
-    case SYS_recvmsg:
-      return "reads";
-    case SYS_write:
-    case SYS_writev:
-    case SYS_sendto:
-    case SYS_sendmsg:
-      return "writes";
-    case SYS_nanosleep:
-    case SYS_clock_nanosleep:
-      return "sleeps";
-    case SYS_rt_sigtimedwait:
-      return "waits for a signal";
-    case SYS_accept:
-    case SYS_accept4:
-      return "waits for connections";
-    default:
-      return "";
-  }
-}
-
 class Reader {
  public:
   Reader(const ProcessMemory& memory, ProcessFacts& facts)
@@ -111,7 +44,12 @@ class Reader {
         folder_("/proc/" + std::to_string(facts.pid) + "/task/") {}
 
   void Read() {
-    std::vector<std::int64_t> ids = ListThreads();
+    const std::vector<std::int64_t> ids =
+        ListThreadIds(static_cast<pid_t>(facts_.pid));
+    if (ids.empty()) {
+      facts_.unreadable.push_back("its threads: " + folder_ +
+                                  " cannot be listed");
+    }
     for (const std::int64_t id : ids) {
       if (id == facts_.pid) {
         WaitsForLock(id);  // the one that will fork may be the one that hangs
@@ -132,24 +70,6 @@ class Reader {
   }
 
  private:
-  std::vector<std::int64_t> ListThreads() {
-    std::vector<std::int64_t> ids;
-    DIR* const directory = ::opendir(folder_.c_str());
-    if (directory == nullptr) {
-      facts_.unreadable.push_back("its threads: " + folder_ +
-                                  " cannot be opened");
-      return ids;
-    }
-    while (const dirent* entry = ::readdir(directory)) {
-      if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') {
-        ids.push_back(std::atoll(entry->d_name));
-      }
-    }
-    ::closedir(directory);
-    std::sort(ids.begin(), ids.end());
-    return ids;
-  }
-
   SystemCall WhereItWaits(std::int64_t id) {
     for (;;) {
       auto text = ReadProcFile(folder_ + std::to_string(id) + "/syscall");

@@ -21,12 +21,16 @@ class SocketTable {
   // Fills in kind, text and peer of the socket with this inode; leaves a
   // socket that is in no table as it is.
   void Describe(std::uint64_t inode, DescriptorFact& descriptor) const;
+  // The inode at the other end of a Unix socket, 0 if there is none or the
+  // kernel does not tell.
+  std::uint64_t PeerOf(std::uint64_t inode) const;
 
  private:
   struct Socket {
     DescriptorKind kind = DescriptorKind::kUnknownSocket;
     std::string text;
     std::string peer;
+    std::uint64_t peer_inode = 0;
   };
   void ReadInternet(const std::string& folder, const char* file,
                     const char* protocol);

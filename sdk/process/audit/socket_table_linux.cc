@@ -156,7 +156,9 @@ void SocketTable::ReadUnixPeers() {
         std::memcpy(&peer_inode, RTA_DATA(each), sizeof(peer_inode));
         const auto socket = sockets_.find(found->udiag_ino);
         const auto peer = sockets_.find(peer_inode);
-        if (socket == sockets_.end() || peer == sockets_.end()) continue;
+        if (socket == sockets_.end()) continue;
+        socket->second.peer_inode = peer_inode;
+        if (peer == sockets_.end()) continue;
         const std::size_t path = peer->second.text.find_first_of("/@");
         if (path == std::string::npos) continue;
         socket->second.peer = peer->second.text.substr(
@@ -175,6 +177,11 @@ void SocketTable::ReadNetlink(const std::string& folder) {
     socket.text = "netlink";
     sockets_[std::strtoull(fields[9].c_str(), nullptr, 10)] = socket;
   });
+}
+
+std::uint64_t SocketTable::PeerOf(std::uint64_t inode) const {
+  const auto found = sockets_.find(inode);
+  return found == sockets_.end() ? 0 : found->second.peer_inode;
 }
 
 void SocketTable::Describe(std::uint64_t inode,

@@ -236,6 +236,12 @@ class Client:
         freeze    patterns of further frozen variables, "FOO_*"
         keep      it outlives this client
         replace   retire one of the same name and another identity
+        audit_policy
+                  what becomes of it if it is not known to be safe to fork:
+                  "refuse", "warn" or "allow"
+        entry_deadline
+                  seconds that a worker of it may take to reach its entry;
+                  then it is killed, with the reason "fork_deadlock"
         binary    a text that stands for the program's version; by default its
                   path, size and time
 

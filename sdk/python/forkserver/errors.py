@@ -167,6 +167,18 @@ class ZygoteUnsafe(Error):
     code = "zygote_unsafe"
 
 
+class ZygoteQuarantined(Error):
+    """Several of its workers in a row did not reach their entry. Start it
+    again, which replaces it."""
+    code = "zygote_quarantined"
+
+
+class ForkDeadlock(Error):
+    """The worker that a new zygote is tried with did not answer; the message
+    says where it is."""
+    code = "fork_deadlock"
+
+
 class ZygoteRetired(Error):
     """The zygote makes no more workers."""
     code = "zygote_retired"

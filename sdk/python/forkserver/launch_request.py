@@ -62,6 +62,8 @@ class ZygoteOptions(ProcessOptions, total=False):
     freeze: Sequence[str]
     keep: bool
     replace: bool
+    audit_policy: str
+    entry_deadline: float
     binary: Optional[str]
     args: bytes
 
@@ -72,7 +74,8 @@ _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
                timeout=None, grace=5.0, detach=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
-               replace=False, binary=None, args=b"")
+               replace=False, audit_policy="refuse", entry_deadline=10.0,
+               binary=None, args=b"")
 
 
 class _Options:
@@ -154,7 +157,11 @@ def prepare_zygote(name: Any, argv: Any,
                        parent=parent,
                        freeze=texts(options.freeze, "freeze"),
                        keep=_boolean(options.keep, "keep"),
-                       replace=_boolean(options.replace, "replace"))
+                       replace=_boolean(options.replace, "replace"),
+                       audit_policy=to_text(options.audit_policy,
+                                            "audit_policy"),
+                       entry_deadline_ms=milliseconds(options.entry_deadline,
+                                                      "entry_deadline"))
     if options.binary is None:
         body.binary = fingerprint(setup)
     else:

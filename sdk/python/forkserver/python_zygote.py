@@ -44,16 +44,16 @@ def start(client: "Client", name: str, preload: Sequence[str] = (), *,
     parent         a zygote to fork it from: it has all that that one loaded
     before_freeze  "module:function", run in the zygote after the preload
     after_fork     "module:function", run in each worker before its entry
-    known_threads  threads that survive a fork: names, or rules as in the
-                   table known_threads.json
+    known_threads  threads that survive a fork: names, or rules
+                   {"thread": pattern, "library": pattern, "module": pattern}
     auto_reload    rebuild it before a call or fork when source files that it
                    loaded have changed
-    keep, replace, freeze, env, cwd, umask, limits, nice, group, fds
+    keep, replace, audit_policy, entry_deadline, freeze, env, cwd, umask, limits, nice, group, fds
                    as in Client.start_zygote()
 
     Raises ZygoteFailed (a preload step raised: the message has its traceback),
-    ZygoteUnsafe (a thread that does not survive a fork, named with the module
-    that started it), ZygoteConflict, LaunchFailed (no such interpreter).
+    ZygoteUnsafe (a thread, descriptor or library that does not survive a fork,
+    named with the step that brought it in), ZygoteConflict, LaunchFailed (no such interpreter).
     """
     argv, given, same = plan(
         preload, python=python, parent=parent, before_freeze=before_freeze,

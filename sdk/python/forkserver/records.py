@@ -9,16 +9,18 @@ makes a dict of one, which json.dumps takes.
 from dataclasses import dataclass
 from typing import List, Optional
 
-from forkserver.protocol.fields import (BOOLEAN, INTEGER, NULLABLE_INTEGER,
-                                        TEXT, TEXTS, Message, choice, message,
+from forkserver.protocol.fields import (BOOLEAN, INTEGER, INTEGERS,
+                                        NULLABLE_INTEGER, TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
 
 _KIND = choice("exec", "forked", "spare")
 _WORKER_STATE = choice("launching", "running", "stopping", "ended")
-_ZYGOTE_STATE = choice("starting", "ready", "retiring")
+_ZYGOTE_STATE = choice("starting", "ready", "retiring", "quarantined")
+_VERDICT = choice("safe", "unsafe", "unknown")
+_POLICY = choice("refuse", "warn", "allow")
 _REASON = choice("exited", "signaled", "timeout", "stopped", "client_gone",
-                 "zygote_died", "daemon_stopping", "lost")
+                 "zygote_died", "fork_deadlock", "daemon_stopping", "lost")
 
 
 @message("journey")
@@ -40,8 +42,10 @@ class ExitRecord(Message):
     `code` is its exit code or None, `signal` the number of the signal that
     ended it or None; both are None if nobody could see how (`reason` is
     "lost"). `reason` is one of "exited", "signaled", "timeout", "stopped",
-    "client_gone", "zygote_died", "daemon_stopping", "lost". `direct` is true
-    when no daemon was involved (FORKSERVER_DISABLE=1).
+    "client_gone", "zygote_died", "fork_deadlock", "daemon_stopping", "lost".
+    `stacks` are lines that say where one was that did not reach its entry
+    ("fork_deadlock"). `direct` is true when no daemon was involved
+    (FORKSERVER_DISABLE=1).
     """
     id: str = required(TEXT, "")
     name: str = required(TEXT, "")
@@ -57,6 +61,7 @@ class ExitRecord(Message):
     system_us: int = required(INTEGER, 0)
     wall_us: int = required(INTEGER, 0)
     journey: Journey = required(nested(Journey), Journey)
+    stacks: List[str] = optional(TEXTS, [])
     direct: bool = optional(BOOLEAN, False)
 
 
@@ -84,18 +89,64 @@ class WorkerInfo(Message):
                    exit=record)
 
 
+@message("audit_finding")
+@dataclass
+class AuditFinding(Message):
+    """One thing that an audit found.
+
+    `kind` is "thread", "library", "descriptor", "lock", "handlers" or
+    "environment"; `known_as` the row of the table of known cases or empty;
+    `what` and `where` name it, `why` says what happens in a forked child,
+    `advice` what to do, `step` which preload step brought it in.
+    """
+    kind: str = required(TEXT, "")
+    known_as: str = required(TEXT, "")
+    what: str = required(TEXT, "")
+    where: str = required(TEXT, "")
+    why: str = required(TEXT, "")
+    advice: str = required(TEXT, "")
+    step: str = required(TEXT, "")
+
+
+@message("audit")
+@dataclass
+class Audit(Message):
+    """Whether a process is safe to fork: `verdict` is "safe", "unsafe" (with
+    its `reasons`) or "unknown" (with what is `unreadable`). `notes` are
+    harmless."""
+    verdict: str = required(_VERDICT, "safe")
+    reasons: List[AuditFinding] = required(nested_list(AuditFinding), [])
+    unreadable: List[str] = required(TEXTS, [])
+    notes: List[AuditFinding] = required(nested_list(AuditFinding), [])
+
+
+@message("thread_note")
+@dataclass
+class ThreadNote(Message):
+    """What a zygote knows of one of its threads, and nobody from outside."""
+    id: int = required(INTEGER, 0)
+    name: str = required(TEXT, "")
+    started_by: str = optional(TEXT, "")
+    step: str = optional(TEXT, "")
+    survives: bool = optional(BOOLEAN, False)
+
+
 @message("preload_report")
 @dataclass
 class PreloadReport(Message):
     """What one preload step of a zygote did.
 
     `rss_bytes` is the growth of resident memory; `threads` those of the
-    process after the step.
+    process after the step; `new_threads`, `new_fds` and `new_libraries`
+    (paths) what was not there before it.
     """
     name: str = required(TEXT, "")
     wall_us: int = required(INTEGER, 0)
     rss_bytes: int = required(INTEGER, 0)
     threads: int = required(INTEGER, 1)
+    new_threads: List[ThreadNote] = optional(nested_list(ThreadNote), [])
+    new_fds: List[int] = optional(INTEGERS, [])
+    new_libraries: List[str] = optional(TEXTS, [])
 
 
 @message("zygote")
@@ -103,9 +154,10 @@ class PreloadReport(Message):
 class ZygoteInfo(Message):
     """A zygote as the daemon sees it now.
 
-    `state` is "starting", "ready" or "retiring"; `workers` are those that
-    live, `forks` how many it has made; `identity` is a digest of what it was
-    made of.
+    `state` is "starting", "ready", "retiring" or "quarantined" (`quarantine`
+    says why); `workers` are those that live, `forks` how many it has made;
+    `identity` is a digest of what it was made of. `audit` is there since it
+    is ready.
     """
     name: str = required(TEXT, "")
     id: str = required(TEXT, "")
@@ -119,6 +171,9 @@ class ZygoteInfo(Message):
     argv: List[str] = required(TEXTS, [])
     entries: List[str] = required(TEXTS, [])
     preloads: List[PreloadReport] = required(nested_list(PreloadReport), [])
+    audit_policy: str = optional(_POLICY, "refuse")
+    audit: Optional[Audit] = optional(nested(Audit), None)
+    quarantine: str = optional(TEXT, "")
 
 
 @message("daemon_status")

@@ -10,16 +10,16 @@ from typing import Dict, List, Optional, Tuple
 from forkserver.errors import Error, make_error
 from forkserver.protocol import MAX_PROTOCOL, MIN_PROTOCOL
 from forkserver.protocol.fields import (BINARY, BOOLEAN, FD_PLACEMENTS,
-                                        INTEGER, LIMITS, NULLABLE_INTEGER,
+                                        INTEGER, INTEGERS, LIMITS, NULLABLE_INTEGER,
                                         TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
-from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
-                                PreloadReport, Snapshot, WorkerInfo,
-                                ZygoteInfo)
+from forkserver.records import (Audit, AuditFinding, DaemonStatus, Event,
+                                ExitRecord, Journey, PreloadReport, Snapshot,
+                                ThreadNote, WorkerInfo, ZygoteInfo)
 
 __all__ = [
-    "Configure", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "Audit", "AuditFinding", "LibraryAnswer", "ThreadNote", "Configure", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
     "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
@@ -111,6 +111,8 @@ class ZygoteStart(Message):
     freeze: List[str] = optional(TEXTS, [])
     keep: bool = optional(BOOLEAN, False)
     replace: bool = optional(BOOLEAN, False)
+    audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
+    entry_deadline_ms: int = optional(INTEGER, 10_000)
 
 
 @message("zygote_reply")
@@ -214,11 +216,24 @@ class ZygoteHello(Message):
     sdk: str = optional(TEXT, "")
 
 
+@message("library_answer")
+@dataclass
+class LibraryAnswer(Message):
+    """What a library says of itself, asked by its function `symbol`."""
+    symbol: str = required(TEXT, "")
+    path: str = required(TEXT, "")
+    used: bool = required(BOOLEAN, False)
+
+
 @message("zygote_ready")
 @dataclass
 class ZygoteReady(Message):
+    """`threads`: those that it has now. `own_fds`: of the SDK."""
     entries: List[str] = required(TEXTS, [])
     preloads: List[PreloadReport] = required(nested_list(PreloadReport), [])
+    threads: List[ThreadNote] = optional(nested_list(ThreadNote), [])
+    own_fds: List[int] = optional(INTEGERS, [])
+    libraries: List[LibraryAnswer] = optional(nested_list(LibraryAnswer), [])
 
 
 @message("zygote_failed")
@@ -237,16 +252,20 @@ class Configure(Message):
     name: str = required(TEXT, "")
     preload: List[str] = required(TEXTS, [])
     freeze: List[str] = required(TEXTS, [])
+    audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
+    ask: List[str] = optional(TEXTS, [])
 
 
 @message("fork_worker")
 @dataclass
 class ForkWorker(Message):
-    """The frame carries the descriptors of the setup."""
+    """The frame carries the descriptors of the setup. A canary has no entry:
+    it reports that it started, and exits with 0."""
     worker: str = required(TEXT, "")
     setup: bytes = required(BINARY, b"")
     limits: LimitMap = optional(LIMITS, {})
     detach: bool = optional(BOOLEAN, False)
+    canary: bool = optional(BOOLEAN, False)
 
 
 @message("fork_zygote")

@@ -15,41 +15,40 @@ import time
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from forkserver.errors import Error, make_error
+from forkserver.records import PreloadReport, ThreadNote
 from forkserver.zygote_host import main_module, sources, system
 from forkserver.zygote_host.descriptors import list_descriptors
 from forkserver.zygote_host.os_guard import OsGuard
-from forkserver.zygote_host.thread_table import Thread, ThreadTable
+from forkserver.zygote_host.thread_table import Rule, Thread, find_rule
 from forkserver.zygote_host.threads import (StartWatch, count_settled_threads,
                                             list_threads, mapped_libraries)
 from forkserver.zygote_host.tracebacks import describe_exception
 
-class PreloadReport(dict):
-    """`name`, `wall_us`, `rss_bytes`, `threads` (how many, of the process),
-    `new_threads` (texts), `new_fds` ({number: text})."""
-
-
 class Preloader:
     """Runs the steps of one zygote, and keeps what they left behind."""
 
-    def __init__(self, table: ThreadTable, main: Optional[Dict[str, str]],
+    def __init__(self, rules: List[Rule], main: Optional[Dict[str, str]],
                  own_fds: Iterable[int],
                  on_exit: Callable[[Error], None]) -> None:
         """`own_fds` are not reported. `on_exit` is told if a step leaves by
         os._exit()."""
         self.reports: List[PreloadReport] = []
+        # The same for people: threads and descriptors in words.
+        self.described: List[Dict[str, Any]] = []
         self.sources = sources.Sources()
-        self._table = table
+        self._rules = rules
         self._main = main
         self._own_fds = list(own_fds)
         self._on_exit = on_exit
         self._watch = StartWatch()
         self._steps: Dict[int, str] = {}  # thread: step
+        self._libraries: List[str] = []
 
-    def become(self, table: ThreadTable, main: Optional[Dict[str, str]],
+    def become(self, rules: List[Rule], main: Optional[Dict[str, str]],
                own_fds: Iterable[int],
                on_exit: Callable[[Error], None]) -> None:
         """In the child that is a nested zygote: it goes on from here."""
-        self._table = table
+        self._rules = rules
         self._main = main or self._main
         self._own_fds = list(own_fds)
         self._on_exit = on_exit
@@ -57,27 +56,26 @@ class Preloader:
 
     def run(self, names: Iterable[str]) -> None:
         """Raises Error zygote_failed, whose message has the traceback."""
-        self._note_threads("the start of the interpreter")
+        self._new_threads("the start of the interpreter")
+        self._libraries = mapped_libraries()
         with self._watch, _CrashReports():
             for name in names:
                 self.reports.append(self._run_step(name))
 
-    def check_safe(self) -> None:
-        """Raises Error zygote_unsafe: threads and libraries that no worker
-        survives, with the module that started them and the step."""
-        unsafe = [each for each in self.threads()
-                  if not self._table.is_safe(each)]
-        reasons = [self._explain(each) for each in unsafe]
-        for library, why in self._table.used_libraries(mapped_libraries()):
-            reasons.append(f"library {library}: {why}")
-        if reasons:
-            step = unsafe[0].step if unsafe else ""
-            raise make_error(
-                "zygote_unsafe",
-                "the zygote is not safe to fork: " + "; ".join(reasons),
-                step=step, hint="start threads in the workers (hook "
-                "after_fork), or name those that survive a fork in "
-                "known_threads")
+    def note_threads(self) -> List[ThreadNote]:
+        """All that there are. Raises Error zygote_unsafe: one that a rule of
+        the user forbids. Of those without a rule the audit judges."""
+        self._new_threads("the hooks before_freeze")
+        threads = self.threads()
+        for thread in threads:
+            rule = find_rule(self._rules, thread)
+            if rule and not rule["safe"]:
+                raise make_error(
+                    "zygote_unsafe",
+                    "the zygote is not safe to fork: thread "
+                    f"{thread.describe()} ({rule['why']})", step=thread.step,
+                    hint="known_threads forbids it")
+        return [self._note(each) for each in threads]
 
     def threads(self) -> List[Thread]:
         """Every thread but this one, with the step that brought it."""
@@ -85,11 +83,6 @@ class Preloader:
             return []
         return [each._replace(step=self._steps.get(each.id, ""))
                 for each in list_threads(self._watch.starters)]
-
-    def _explain(self, thread: Thread) -> str:
-        rule = self._table.rule_for(thread)
-        text = "thread " + thread.describe()
-        return f"{text} ({rule['why']})" if rule else text
 
     def _run_step(self, name: str) -> PreloadReport:
         fds = list_descriptors(self._own_fds)
@@ -104,14 +97,23 @@ class Preloader:
             raise _failed(name, describe_exception(error)) from None
         wall_us = (time.monotonic_ns() - begun_ns) // 1000
         self.sources.note()
-        return PreloadReport(
+        libraries = mapped_libraries()
+        new_fds = {fd: text for fd, text
+                   in list_descriptors(self._own_fds).items()
+                   if fds.get(fd) != text}
+        new_threads = self._new_threads(f"preload {name}")
+        report = PreloadReport(
             name=name, wall_us=wall_us,
             rss_bytes=system.resident_bytes() - rss,
             threads=count_settled_threads(),
-            new_threads=self._note_threads(f"preload {name}"),
-            new_fds={fd: text for fd, text
-                     in list_descriptors(self._own_fds).items()
-                     if fds.get(fd) != text})
+            new_threads=[self._note(each) for each in new_threads],
+            new_fds=[*new_fds],
+            new_libraries=sorted({*libraries} - {*self._libraries}))
+        self._libraries = libraries
+        self.described.append({
+            **report.to_wire(), "new_fds": new_fds,
+            "new_threads": [each.describe() for each in new_threads]})
+        return report
 
     def _load(self, name: str) -> None:
         if name == "__main__":
@@ -123,13 +125,18 @@ class Preloader:
             if name == "django" and os.environ.get("DJANGO_SETTINGS_MODULE"):
                 module.setup()
 
-    def _note_threads(self, step: str) -> List[str]:
+    def _new_threads(self, step: str) -> List[Thread]:
         new = []
         for thread in self.threads():
             if thread.id not in self._steps:
                 self._steps[thread.id] = step
-                new.append(thread.describe())
+                new.append(thread._replace(step=step))
         return new
+
+    def _note(self, thread: Thread) -> ThreadNote:
+        rule = find_rule(self._rules, thread)
+        return ThreadNote(thread.id, thread.name, thread.module, thread.step,
+                          bool(rule and rule["safe"]))
 
 
 class _CrashReports:

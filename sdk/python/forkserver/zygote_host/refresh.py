@@ -16,7 +16,9 @@ _leaked: List[Any] = []
 
 
 def before_freeze() -> None:
-    """Closes Django's connections, but those in a transaction."""
+    """Closes the event loop that asyncio keeps for the main thread, and
+    Django's connections, but those in a transaction."""
+    _close_event_loop()
     for connection in _django_connections():
         if not connection.in_atomic_block:
             connection.close()
@@ -41,9 +43,17 @@ def _seed_numpy() -> None:
     sys.modules["numpy.random"].seed()  # type: ignore[attr-defined]
 
 
+def _close_event_loop() -> None:
+    """A worker could not use it: its descriptors are closed there."""
+    events: Any = sys.modules.get("asyncio.events")
+    policy = getattr(events, "_event_loop_policy", None)
+    loop = getattr(getattr(policy, "_local", None), "_loop", None)
+    if loop is not None and not loop.is_running():
+        loop.close()
+
+
 def _renew_asyncio() -> None:
-    """A policy of the same kind without a loop: the zygote's loop has
-    descriptors that are closed in the worker."""
+    """A policy of the same kind, without the zygote's loop."""
     events: Any = sys.modules["asyncio.events"]
     # pylint: disable=protected-access
     events._set_running_loop(None)

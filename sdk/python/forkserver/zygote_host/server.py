@@ -8,14 +8,14 @@ from typing import NamedTuple, Optional, Union
 
 from forkserver.errors import (BadDescriptor, BadRequest, DescriptorLimit,
                                Error, LaunchFailed, Malformed, MissingKey,
-                               ZygoteRetired, ZygoteUnsafe)
+                               ZygoteRetired)
 from forkserver.protocol.framing import (Frame, FrameReader, Received,
                                          write_report)
 from forkserver.protocol.messages import (ForkWorker, ForkZygote, Retire,
                                           SignalWorker)
 from forkserver.protocol.reports import encode_failed
 from forkserver.zygote_host import startup
-from forkserver.zygote_host.channels import Channels, move_up
+from forkserver.zygote_host.channels import Channels
 from forkserver.zygote_host.children import Children
 from forkserver.zygote_host.environment import (EnvironmentReplacer,
                                                 FrozenEnvironment)
@@ -23,8 +23,7 @@ from forkserver.zygote_host.nested import NestedZygote, become_zygote
 from forkserver.zygote_host.settings import Settings
 from forkserver.zygote_host.signals import ZygoteSignals
 from forkserver.zygote_host.streams import StreamSettings, flush_streams
-from forkserver.zygote_host.threads import (count_settled_threads,
-                                            count_threads, thread_ids)
+from forkserver.zygote_host.threads import count_threads
 from forkserver.zygote_host.worker import (ForkParent, Worker, become_worker,
                                            plan_worker)
 
@@ -62,14 +61,13 @@ class _Server:
         self._control = channels.control
         self._report_fd = channels.report_fd
         self._reader = reader
-        self._preloader = prepared.preloader
+        self._self_audit = prepared.self_audit
+        self._refuse_unsafe = prepared.configure.audit_policy == "refuse"
         self._children = Children(channels.report_fd)
         self._signals = ZygoteSignals(channels.control.fileno())
-        self._safe_threads = set(thread_ids())
         self._retired = False
         self._parent = ForkParent(
-            os.getpid(), channels.report_fd,
-            move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
+            os.getpid(), channels.report_fd, prepared.null_fd,
             FrozenEnvironment(channels.environment,
                               prepared.configure.freeze),
             EnvironmentReplacer(), StreamSettings(), prepared.after_fork,
@@ -166,17 +164,8 @@ class _Server:
             raise DescriptorLimit(
                 "the zygote could not receive all descriptors of the request",
                 step="recvmsg", hint="raise the zygote's limit of open files")
-        if count_threads() != 1:
-            self._check_threads()
-
-    def _check_threads(self) -> None:
-        if self._safe_threads and self._safe_threads.issuperset(thread_ids()):
-            return
-        if count_settled_threads() < 1:
-            raise ZygoteUnsafe("the threads of the zygote cannot be counted",
-                               step="before a fork", hint="is /proc mounted?")
-        self._preloader.check_safe()
-        self._safe_threads = set(thread_ids())
+        if self._refuse_unsafe:
+            self._self_audit.check()
 
 
 def _fork_quietly() -> int:

@@ -10,15 +10,16 @@ from forkserver.errors import Error, VersionMismatch, make_error
 from forkserver.protocol import MAX_PROTOCOL, MIN_PROTOCOL
 from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
                                          Received, encode_request)
-from forkserver.protocol.messages import (Configure, ErrorBody, PreloadReport,
-                                          Retire, ZygoteFailed, ZygoteHello,
+from forkserver.protocol.messages import (Configure, ErrorBody, Retire,
+                                          ZygoteFailed, ZygoteHello,
                                           ZygoteReady)
 from forkserver.zygote_host import refresh, state
-from forkserver.zygote_host.channels import Channels
+from forkserver.zygote_host.channels import Channels, move_up
 from forkserver.zygote_host.preload import Preloader, find_function
+from forkserver.zygote_host.self_audit import SelfAudit
 from forkserver.zygote_host.settings import Settings
 from forkserver.zygote_host.streams import flush_streams
-from forkserver.zygote_host.thread_table import ThreadTable
+from forkserver.zygote_host.thread_table import check_rules
 from forkserver.zygote_host.tracebacks import describe_exception
 from forkserver.zygote_host.version import SDK_NAME
 
@@ -29,8 +30,10 @@ ENTRIES = ["call"]
 class Prepared(NamedTuple):
     """A zygote that is ready."""
     configure: Configure
-    preloader: Preloader
     after_fork: List[Callable[[], Any]]
+    self_audit: SelfAudit
+    null_fd: int
+    ready: ZygoteReady
 
 
 def start(channels: Channels, reader: FrameReader, settings: Settings
@@ -49,12 +52,7 @@ def start(channels: Channels, reader: FrameReader, settings: Settings
             return None
         configure = _check_configure(frame)
         prepared = _prepare(channels, configure, settings, writer)
-        first = len(prepared.preloader.reports) - len(configure.preload)
-        writer.send(encode_request(ZygoteReady(ENTRIES, [
-            PreloadReport(each["name"], each["wall_us"], each["rss_bytes"],
-                          each["threads"])
-            for each in prepared.preloader.reports[first:]
-        ])))
+        writer.send(encode_request(prepared.ready))
     except (BrokenPipeError, ConnectionResetError):
         return None
     except Error as error:
@@ -95,16 +93,17 @@ def _check_configure(frame: Frame) -> Configure:
 
 def _prepare(channels: Channels, configure: Configure, settings: Settings,
              writer: FrameWriter) -> Prepared:
-    own_fds = [channels.control.fileno(), channels.report_fd]
-    table = ThreadTable(settings.known_threads)
+    null_fd = move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+    own_fds = [channels.control.fileno(), channels.report_fd, null_fd]
+    rules = check_rules(settings.known_threads)
 
     def tell(error: Error) -> None:
         send_failed(writer, error)
 
     if state.preloader is None:
-        state.preloader = Preloader(table, settings.main, own_fds, tell)
+        state.preloader = Preloader(rules, settings.main, own_fds, tell)
     else:
-        state.preloader.become(table, settings.main, own_fds, tell)
+        state.preloader.become(rules, settings.main, own_fds, tell)
     preloader = state.preloader
     if settings.faulthandler:
         faulthandler.enable()
@@ -112,14 +111,19 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     preloader.run(configure.preload)
     _check_own(channels)
     _run_before_freeze(settings)
-    preloader.check_safe()
+    threads = preloader.note_threads()
     after_fork = [*refresh.after_fork_functions(),
                   *(_hook(name) for name in settings.after_fork),
                   *hooks.after_fork_hooks]
     flush_streams()
     gc.collect()
     gc.freeze()
-    return Prepared(configure, preloader, after_fork)
+    self_audit = SelfAudit(configure.ask)
+    # Of a nested zygote only its own steps.
+    first = len(preloader.reports) - len(configure.preload)
+    return Prepared(configure, after_fork, self_audit, null_fd, ZygoteReady(
+        ENTRIES, preloader.reports[first:], threads, own_fds,
+        self_audit.answers))
 
 
 def _check_own(channels: Channels) -> None:

@@ -15,7 +15,7 @@ preloader: Optional[Preloader] = None
 
 def preload_reports() -> List[Dict[str, Any]]:
     """One for each step, those of parent zygotes first."""
-    return [dict(report) for report in _preloader().reports]
+    return _preloader().described
 
 
 def source_stamps() -> Dict[str, Stamp]:

@@ -1,34 +1,26 @@
-"""Which threads survive a fork of their process, and which libraries do not.
+"""What the user of a zygote says of its threads: `known_threads=` of
+Client.zygote. Of all others the audit of the daemon judges.
 
-known_threads.json is the table: a list of rules, the first that matches a
-thread decides. A rule has shell patterns for one or more of
+A list of rules, the first that matches a thread decides. A rule has shell
+patterns for one or more of
 
     thread    the name of the thread (Python's, or the kernel's: 15 bytes)
     library   the file name of the library that started a native thread
     module    the module that started a Python thread
 
-and `safe`, `why`. A thread that no rule matches is not safe. With
-`multithreaded_symbol` a rule is about the library itself: the function of that
-name says whether it was used in a way that no child survives, even if it has
-no thread any more.
-
-`known_threads=` of Client.zygote puts rules before those of the table. A text
-stands for {"thread": text, "safe": true}.
+and `safe` (true where it is left out) and `why`. A text stands for
+{"thread": text, "safe": true}.
 """
 
-import ctypes
 import fnmatch
-import json
 import os
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 
 from forkserver.errors import BadRequest
 
 Rule = Dict[str, Any]
 _PATTERNS = ("thread", "library", "module")
-_KEYS = {"name", "safe", "why", "multithreaded_symbol", *_PATTERNS}
-_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                     "known_threads.json")
+_KEYS = {"name", "safe", "why", *_PATTERNS}
 
 
 class Thread(NamedTuple):
@@ -67,35 +59,11 @@ def check_rules(rules: Iterable[Union[str, Rule]]) -> List[Rule]:
     return checked
 
 
-class ThreadTable:
-    """The rules that hold for one zygote."""
-
-    def __init__(self, rules: Iterable[Union[str, Rule]] = ()) -> None:
-        with open(_FILE, encoding="utf-8") as file:
-            self._rules = check_rules(rules) + check_rules(json.load(file))
-
-    def rule_for(self, thread: Thread) -> Optional[Rule]:
-        for rule in self._rules:
-            if "multithreaded_symbol" not in rule and _matches(rule, thread):
-                return rule
-        return None
-
-    def is_safe(self, thread: Thread) -> bool:
-        rule = self.rule_for(thread)
-        return bool(rule and rule["safe"])
-
-    def used_libraries(self, paths: Iterable[str]) -> List[Tuple[str, str]]:
-        """(library, why) of the mapped ones that no child survives."""
-        found = []
-        for path in sorted(set(paths)):
-            for rule in self._rules:
-                symbol = rule.get("multithreaded_symbol")
-                if (symbol and fnmatch.fnmatchcase(os.path.basename(path),
-                                                   rule.get("library", "")
-                                                   ) and
-                        _ask_library(path, symbol)):
-                    found.append((path, rule["why"]))
-        return found
+def find_rule(rules: Iterable[Rule], thread: Thread) -> Optional[Rule]:
+    for rule in rules:
+        if _matches(rule, thread):
+            return rule
+    return None
 
 
 def _matches(rule: Rule, thread: Thread) -> bool:
@@ -106,12 +74,3 @@ def _matches(rule: Rule, thread: Thread) -> bool:
             return False
     return True
 
-
-def _ask_library(path: str, symbol: str) -> bool:
-    noload = getattr(os, "RTLD_NOLOAD", 0)
-    try:
-        function = getattr(ctypes.CDLL(path, noload | os.RTLD_LAZY), symbol)
-    except (OSError, AttributeError):
-        return False
-    function.restype = ctypes.c_bool
-    return bool(function())

@@ -60,6 +60,7 @@ class WorkerPlan(NamedTuple):
     context: WorkerContext
     kept: List[int]  # the report pipe, and what the result is written to
     started: bytearray
+    canary: bool
 
 
 class Worker(NamedTuple):
@@ -73,9 +74,11 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
                 fds: Sequence[int]) -> WorkerPlan:
     """In the zygote. Raises Error."""
     setup = Setup.decode(request.setup)
-    entry = _check_entry(setup.entry)
     environment = parse_environment(setup.env)
-    parent.frozen.check(environment)
+    entry: Optional[Entry] = None
+    if not request.canary:
+        entry = _check_entry(setup.entry)
+        parent.frozen.check(environment)
     plan = plan_setup(setup, fds, request.limits, parent.null_fd)
     kept = [parent.report_fd]
     if setup.result is not None:
@@ -84,7 +87,8 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
         request.worker, request.detach, plan,
         parent.environment.plan(environment), entry,
         WorkerContext(request.worker, setup.entry, setup.args, setup.argv),
-        kept, bytearray(encode_request(Started(request.worker, *_BLANKS))))
+        kept, bytearray(encode_request(Started(request.worker, *_BLANKS))),
+        request.canary)
 
 
 def become_worker(parent: ForkParent, plan: WorkerPlan,
@@ -101,10 +105,11 @@ def become_worker(parent: ForkParent, plan: WorkerPlan,
         parent.signals.restore_in_child()
         kept = apply_plan(plan.setup, kept)
         become_process(parent, plan.environment, context.argv)
-        for hook in parent.after_fork:
-            _run_hook(hook)
-        if entry is None:
-            entry = _load_entry(context.entry)
+        if not plan.canary:
+            for hook in parent.after_fork:
+                _run_hook(hook)
+            if entry is None:
+                entry = _load_entry(context.entry)
         started = _fill_in(plan.started, os.getpid(), forked_ns,
                            time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         write_report(kept[0], started)
@@ -115,6 +120,8 @@ def become_worker(parent: ForkParent, plan: WorkerPlan,
                                             failure))
         os._exit(SETUP_FAILED_EXIT_CODE)
     os.close(kept[0])
+    if entry is None:
+        os._exit(0)
     return Worker(entry, context, kept[1] if len(kept) > 1 else -1)
 
 

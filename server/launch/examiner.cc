@@ -1,0 +1,88 @@
+#include "server/launch/examiner.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/process/platform.h"
+#include "server/launch/token.h"
+
+namespace forkserver::server {
+namespace {
+
+// The children are the reaper's like any others, under keys that no worker
+// has.
+constexpr ProcessKey kFirstKey = ProcessKey{1} << 59;
+// What a process can make an examination say, at most.
+constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
+
+[[noreturn]] void Examine(const Examiner::Work& work, int pipe) {
+  ResetSignals();
+  CloseDescriptorsFrom(3, {pipe});
+  ::alarm(Examiner::kPatienceSeconds);
+  const std::string bytes = work();
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(pipe, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) break;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+Examiner::Examiner(PollSet& poll_set, Reaper& reaper)
+    : poll_set_(poll_set), reaper_(reaper), next_key_(kFirstKey) {}
+
+Result<void> Examiner::Start(const Work& work, Finish finish) {
+  Result<Pipe> pipe = MakePipe();
+  if (!pipe) return pipe.error();
+  ::fcntl(pipe->read_end.get(), F_SETFL, O_NONBLOCK);
+  const pid_t pid = ::fork();
+  if (pid == 0) Examine(work, pipe->write_end.get());
+  if (pid < 0) return SystemError("fork()", errno);
+  const ProcessKey key = next_key_++;
+  // Unwatched it is read when the child has ended.
+  static_cast<void>(poll_set_.Add(pipe->read_end.get(),
+                                  MakeToken(key, TokenKind::kExamination)));
+  running_[key] = {std::move(pipe->read_end), {}, std::move(finish)};
+  reaper_.Adopt(key, pid, UniqueFd(), {.keep_pidfd = true});
+  return {};
+}
+
+void Examiner::OnReadable(ProcessKey key) {
+  const auto found = running_.find(key);
+  if (found != running_.end()) ReadAll(found->second);
+}
+
+void Examiner::ReadAll(Running& running) {
+  char buffer[16384];
+  while (running.pipe) {
+    const ssize_t size = ::read(running.pipe.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return;
+    if (size == 0 || running.bytes.size() > kMaxBytes) {
+      poll_set_.Remove(running.pipe.get());
+      running.pipe.Reset();
+      return;
+    }
+    running.bytes.append(buffer, static_cast<std::size_t>(size));
+  }
+}
+
+LaunchEvent Examiner::OnEnded(ProcessKey key) {
+  const auto found = running_.find(key);
+  ReadAll(found->second);
+  if (found->second.pipe) poll_set_.Remove(found->second.pipe.get());
+  Running ended = std::move(found->second);
+  running_.erase(found);
+  return ended.finish(std::move(ended.bytes));
+}
+
+}  // namespace forkserver::server

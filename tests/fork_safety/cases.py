@@ -131,8 +131,8 @@ CASES = (
         service="x",
         attempts=10,
     ),
-    # Chance again; and urllib3, as libcurl, takes a new connection if it happens
-    # to see that something is there to be read before it asked.
+    # Chance again; and urllib3, as libcurl, takes a new connection if it
+    # happens to see that something is there to be read before it asked.
     Case(
         name="requests_session",
         used="`requests.Session`, its connection open",

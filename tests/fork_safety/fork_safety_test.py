@@ -115,6 +115,7 @@ class ForkSafetyTest(DaemonTestCase):
         for _ in range(case.attempts):
             with self.parent(case) as parent:
                 seen.append(parent.tell("fork"))
+            results.setdefault(case.name, {})["outcomes"] = seen
             if case.fails is None:
                 self.assertEqual(seen[-1], ["right answer"] * case.children)
                 return case.shows

@@ -1,7 +1,7 @@
 """Threads that look names up, with a lock of glibc held nearly all the time.
 
-It is the one of __check_pf(), which asks the kernel for its addresses: AI_ADDRCONFIG
-needs them, without any network or name server.
+It is the one of __check_pf(), which asks the kernel for its addresses:
+AI_ADDRCONFIG needs them, without any network or name server.
 """
 
 import socket

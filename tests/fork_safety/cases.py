@@ -25,7 +25,7 @@ class Case:
     shows: str
     # What the reasons must name that the parent is unsafe to fork: threads,
     # libraries, descriptors, from outside and before the fork. "{address}" is
-    # that of the service. Of a safe case: nothing.
+    # that of the service. A safe case has none, and no reason to be refused.
     expects: tuple = ()
     use: str = "use"
     # More than one where they disturb each other.
@@ -91,7 +91,7 @@ CASES = (
         shows="hangs: it waits for a thread that it does not have",
         expects=("thread",),
     ),
-    # The lock is free for moments: once in some dozen forks.
+    # There are moments in which the lock is free.
     Case(
         name="getaddrinfo",
         used="`getaddrinfo` under way in a thread",

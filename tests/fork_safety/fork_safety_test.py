@@ -1,7 +1,8 @@
 """Each case of cases.py: os.fork() fails as documented, a worker does not.
 
-One test for each case and way, test_CASE_WAY. A way takes a parent that has
-used what the case is about, and returns what docs/fork_safety.md says of it.
+One test for each case and way, test_CASE_WAY. The ways are the columns of
+page.py. Each is a method that takes a parent that has used what the case is
+about, and returns what docs/fork_safety.md says of it.
 """
 
 import contextlib
@@ -72,11 +73,13 @@ def running(command, environment, log):
 class Parent:
     """A process that has used what the case is about, and waits.
 
-    Its `pid` can be looked at; `tell()` makes it go on.
+    Its `pid` can be looked at, and `expects` has what must be named then;
+    `tell()` makes it go on.
     """
 
-    def __init__(self, process):
+    def __init__(self, process, expects):
         self.pid = process.pid
+        self.expects = expects
         self._process = process
 
     def tell(self, what):
@@ -96,19 +99,22 @@ class ForkSafetyTest(DaemonTestCase):
                 PROGRAMS,
                 os.path.dirname(os.path.dirname(forkserver.__file__)),
                 *sys.path]))
+        address = None
         with contextlib.ExitStack() as stack:
             if case.service:
                 service = stack.enter_context(running(
                     SERVICES[case.service], self.sandbox.environment,
                     self.log))
-                environment["CASE_ADDRESS"] = service.stdout.readline().strip()
+                address = service.stdout.readline().strip()
+                environment["CASE_ADDRESS"] = address
             process = stack.enter_context(running(
                 [PYTHON, os.path.join(PROGRAMS, "case_program.py"),
                  case.program, case.use, str(case.children)], environment,
                 self.log))
             self.assertEqual(process.stdout.readline(), "READY\n",
                              self.log_text())
-            yield Parent(process)
+            yield Parent(process, [text.format(address=address)
+                                   for text in case.expects])
 
     def stock_fork(self, case):
         seen = []
@@ -131,8 +137,6 @@ class ForkSafetyTest(DaemonTestCase):
                              self.log_text())
         return "works"
 
-    WAYS = {"stock_fork": stock_fork, "clean_worker": clean_worker}
-
 
 class PageTest(unittest.TestCase):
 
@@ -141,22 +145,22 @@ class PageTest(unittest.TestCase):
                          [case.used for case in CASES])
 
 
-def test_of(case, name, way):
+def test_of(case, way):
 
     def test(self):
-        text = way(self, case)
-        results.setdefault(case.name, {})[name] = text
+        text = getattr(self, way)(case)
+        results.setdefault(case.name, {})[way] = text
         row = page.table_of(page_text()).get(case.used, {})
-        self.assertEqual(row.get(name), text,
+        self.assertEqual(row.get(way), text,
                          "see tests/fork_safety/page.py")
 
     return test
 
 
 for _case in CASES:
-    for _name, _way in ForkSafetyTest.WAYS.items():
-        setattr(ForkSafetyTest, f"test_{_case.name}_{_name}",
-                test_of(_case, _name, _way))
+    for _way in page.COLUMNS:
+        setattr(ForkSafetyTest, f"test_{_case.name}_{_way}",
+                test_of(_case, _way))
 
 
 def tearDownModule():

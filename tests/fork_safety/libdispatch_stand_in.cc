@@ -52,15 +52,15 @@ void RunWork() {
 
 extern "C" {
 
-// As the source calls it. Read by whoever has symbols and no function call.
-bool _dispatch_unsafe_fork = false;
+// As the source calls it; hidden there, too.
+__attribute__((visibility("hidden"))) std::uint8_t _dispatch_unsafe_fork = 0;
 
-bool _dispatch_is_multithreaded() { return _dispatch_unsafe_fork; }
+bool _dispatch_is_multithreaded() { return _dispatch_unsafe_fork != 0; }
 
 void dispatch_async_f(void* /*queue*/, void* context, void (*function)(void*)) {
   queue_head->enqueued = queue_head->enqueued + 1;
   const std::lock_guard lock(mutex);
-  _dispatch_unsafe_fork = true;
+  _dispatch_unsafe_fork = 1;
   pending.push_back({function, context});
   if (!has_worker) {
     has_worker = true;
@@ -78,7 +78,8 @@ void dispatch_sync_f(void* /*queue*/, void* context, void (*function)(void*)) {
 namespace {
 
 void PoisonChild() {
-  if (_dispatch_unsafe_fork) queue_head = reinterpret_cast<Queue*>(kPoison);
+  if (_dispatch_unsafe_fork != 0)
+    queue_head = reinterpret_cast<Queue*>(kPoison);
 }
 
 __attribute__((constructor)) void WatchForks() {

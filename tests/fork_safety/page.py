@@ -15,9 +15,15 @@ from cases import CASES
 
 BEGIN = "<!-- Written by tests/fork_safety/page.py: begin -->\n"
 END = "<!-- Written by tests/fork_safety/page.py: end -->\n"
-COLUMNS = ("stock_fork", "clean_worker")
-HEAD = ("| the parent used | a forked child | a worker instead |\n"
-        "|---|---|---|\n")
+# The ways of fork_safety_test.py, and their columns' titles.
+COLUMNS = {
+    "stock_fork": "a forked child",
+    "clean_worker": "a worker instead",
+}
+
+
+def line_of(cells):
+    return "| " + " | ".join(cells) + " |\n"
 
 
 def table_of(page):
@@ -34,11 +40,12 @@ def written(page, results):
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit("the page has no place for the table")
-    rows = "".join(
-        "| " + " | ".join([case.used] + [results[case.name][column]
-                                         for column in COLUMNS]) + " |\n"
-        for case in CASES)
-    return before + begin + HEAD + rows + end + after
+    lines = [line_of(["the parent used", *COLUMNS.values()]),
+             "|---" * (1 + len(COLUMNS)) + "|\n"]
+    lines += [line_of([case.used] + [results[case.name][column]
+                                     for column in COLUMNS])
+              for case in CASES]
+    return before + begin + "".join(lines) + end + after
 
 
 def main():

@@ -93,9 +93,8 @@ class TlsServer(Server):
                                          server_side=True), address
 
 
-def serve(server, scheme):
-    host, port = server.server_address
-    print(f"{scheme}{host}:{port}", flush=True)
+def serve(server):
+    print("%s:%d" % server.server_address, flush=True)
     server.serve_forever()
 
 
@@ -117,9 +116,9 @@ def serve_grpc():
 def main():
     here = ("127.0.0.1", 0)
     if sys.argv[1] == "pairs":
-        serve(Server(here, PairsHandler), "http://")
+        serve(Server(here, PairsHandler))
     elif sys.argv[1] == "tls":
-        serve(TlsServer(here, EchoHandler), "")
+        serve(TlsServer(here, EchoHandler))
     else:
         serve_grpc()
 

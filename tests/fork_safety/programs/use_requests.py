@@ -11,7 +11,8 @@ _session.trust_env = False
 def work(number):
     for step in range(20):
         asked = f"/{number}/{step}"
-        answer = _session.get(os.environ["CASE_ADDRESS"] + asked).text
+        answer = _session.get(
+            "http://" + os.environ["CASE_ADDRESS"] + asked).text
         if answer != asked:
             return f"{answer} for {asked}"
     return "as asked"

@@ -304,7 +304,7 @@ void Supervisor::Handle(ProcessStarted event) {
   const auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
-  if (worker.kind == WorkerKind::kForked) {
+  if (event.started_ns != 0 && worker.kind == WorkerKind::kForked) {
     if (Zygote* const zygote = zygotes_.Find(worker.zygote)) {
       zygote->unbegun_in_a_row = 0;
     }

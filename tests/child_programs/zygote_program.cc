@@ -1,11 +1,15 @@
 // A zygote with an entry and a preload step for everything that the tests of
 // the zygote want to see happen.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <forkserver/zygote.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -152,16 +156,65 @@ forkserver::Result<void> StartsThreadAtFork() {
   return {};
 }
 
-// Each child waits for somebody to open the FIFO that GATE names, as if a
-// later step of its set-up hung: it has left the group of the zygote.
+int forks = 0;
+
+void CountFork() { ++forks; }
+
+// Each child but the first, the canary, waits for somebody to open the FIFO
+// that GATE names, as if a later step of its set-up hung: it has left the
+// group of the zygote.
 void WaitAtGate() {
+  if (forks == 1) return;
   ::setpgid(0, 0);
   const int gate = ::open(std::getenv("GATE"), O_RDONLY | O_CLOEXEC);
   if (gate >= 0) ::close(gate);
 }
 
 forkserver::Result<void> HoldsChildren() {
-  ::pthread_atfork(nullptr, nullptr, WaitAtGate);
+  ::pthread_atfork(CountFork, nullptr, WaitAtGate);
+  return {};
+}
+
+// As a lock of a thread that is gone.
+void HangForever() {
+  for (;;) ::pause();
+}
+
+forkserver::Result<void> HangsChildren() {
+  ::pthread_atfork(nullptr, nullptr, HangForever);
+  return {};
+}
+
+void HangUnlessCanary() {
+  if (forks > 1 && ::access(std::getenv("GATE"), F_OK) == 0) HangForever();
+}
+
+// Those after the first, as long as there is a file GATE.
+forkserver::Result<void> HangsWorkers() {
+  ::pthread_atfork(CountFork, nullptr, HangUnlessCanary);
+  return {};
+}
+
+void CrashAtOnce() { std::abort(); }
+
+forkserver::Result<void> CrashesChildren() {
+  ::pthread_atfork(nullptr, nullptr, CrashAtOnce);
+  return {};
+}
+
+forkserver::Result<void> MakesConnection() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener, generic, size) != 0 || ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, generic, &size) != 0 ||
+      ::connect(client, generic, size) != 0) {
+    return forkserver::SystemError("connect()", errno);
+  }
   return {};
 }
 
@@ -206,6 +259,10 @@ int main(int argc, char** argv) {
   zygote.AddPreload("joins_thread", JoinsThread);
   zygote.AddPreload("starts_thread_at_fork", StartsThreadAtFork);
   zygote.AddPreload("holds_children", HoldsChildren);
+  zygote.AddPreload("hangs_children", HangsChildren);
+  zygote.AddPreload("hangs_workers", HangsWorkers);
+  zygote.AddPreload("crashes_children", CrashesChildren);
+  zygote.AddPreload("makes_connection", MakesConnection);
   zygote.AddPreload("exits", Exits);
   zygote.AddPreload("sets_frozen", SetsFrozen);
   zygote.AddPreload("leaves_child", LeavesChild);

@@ -44,9 +44,10 @@ class StartingWorkersTestCase(ZygoteTestCase):
         return request, pid
 
     def held(self):
-        """The children of the zygote that have left its group."""
+        """The children of the zygote that have left its group. The canary may
+        not have been reaped yet."""
         return [pid for pid in children_of(self.zygote["pid"])
-                if os.getpgid(pid) == pid]
+                if alive(pid) and os.getpgid(pid) == pid]
 
     def worker(self):
         (worker,) = self.client().workers()

@@ -200,11 +200,36 @@ ZYGOTE = {
     "entries": ["forkserver.call"],
     "preloads": [
         {"name": "django", "wall_us": 310000, "rss_bytes": 41943040,
-         "threads": 1},
+         "threads": 2,
+         "new_threads": [{"id": 4701, "name": "blas", "started_by": "numpy",
+                          "step": "preload django", "survives": True}],
+         "new_fds": [5, 70000],
+         "new_libraries": ["/usr/lib/libblas.so.3"]},
         {"name": "gc.collect", "wall_us": 900, "rss_bytes": -4096,
          "threads": 1},
     ],
 }
+
+FINDING = {
+    "kind": "thread",
+    "known_as": "glib",
+    "what": "thread 4701 'gdbus'",
+    "where": "started by /usr/lib/libgio-2.0.so.0",
+    "why": "it is gone in the child",
+    "advice": "connect in the worker",
+    "step": "preload bus",
+}
+
+AUDIT = {
+    "verdict": "unsafe",
+    "reasons": [FINDING],
+    "unreadable": ["its environment"],
+    "notes": [dict(FINDING, kind="handlers", known_as="", step="")],
+}
+
+QUARANTINED_ZYGOTE = dict(ZYGOTE, state="quarantined", audit_policy="warn",
+                          audit=AUDIT,
+                          quarantine="3 workers in a row did not begin")
 
 STARTING_ZYGOTE = dict(ZYGOTE,
                        name="django/shop",
@@ -339,7 +364,8 @@ def add_requests(v):
         "setup": pack({"env": [], "cwd": "/", "umask": 18}),
         "preload": ["shop.models", "gc.freeze"], "parent": "django",
         "binary": "/usr/bin/python3.11:2049:131:6831736:1700000000",
-        "freeze": ["DJANGO_*", "TZ"], "keep": True, "replace": True
+        "freeze": ["DJANGO_*", "TZ"], "keep": True, "replace": True,
+        "audit_policy": "allow", "entry_deadline_ms": 250
     }, frame_id=6, fds=1)
     v.frame("zygote_reply", "zygote_reply", {"zygote": ZYGOTE},
             frame_type="reply", frame_id=5)
@@ -399,8 +425,17 @@ def add_answers(v):
     for state in ("launching", "stopping"):
         v.body("worker_" + state, "worker_reply",
                {"worker": dict(RUNNING_WORKER, state=state)})
+    v.body("exit_record_fork_deadlock", "exit_record",
+           dict(KILLED, reason="fork_deadlock",
+                stacks=["thread 4712 'shop'", "  /lib/libgomp.so.1+0x20"]))
     v.body("zygote_retiring", "zygote_reply",
            {"zygote": dict(ZYGOTE, state="retiring")})
+    v.body("zygote_quarantined", "zygote_reply",
+           {"zygote": QUARANTINED_ZYGOTE})
+    v.body("audit", "audit", AUDIT)
+    for verdict in ("safe", "unknown"):
+        v.body("audit_" + verdict, "audit",
+               dict(AUDIT, verdict=verdict, reasons=[]))
 
 
 def add_zygote_side(v):
@@ -411,6 +446,12 @@ def add_zygote_side(v):
              "sdk": "c++ 0.1.0"})
     v.frame("zygote_ready", "zygote_ready",
             {"entries": ZYGOTE["entries"], "preloads": ZYGOTE["preloads"]})
+    v.frame("zygote_ready_full", "zygote_ready", {
+        "entries": [], "preloads": [],
+        "threads": [{"id": 4701, "name": ""}], "own_fds": [3, 4],
+        "libraries": [{"symbol": "is_used", "path": "/lib/libx.so",
+                       "used": False}]
+    })
     v.frame("zygote_failed", "zygote_failed", {"error": dict(
         ERROR, code="zygote_unsafe", step="preload torch", errno=0,
         message="the zygote has 3 threads: 4701 'OMP worker', 4702 ''",
@@ -419,11 +460,16 @@ def add_zygote_side(v):
         "protocol": 1, "name": "django", "preload": [],
         "freeze": ["LD_*", "DYLD_*", "MALLOC_*", "OMP_*", "PYTHON*", "LC_*"]
     })
+    v.frame("configure_full", "configure", {
+        "protocol": 1, "name": "django", "preload": ["django"], "freeze": [],
+        "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"]
+    })
     v.frame("fork_worker_minimal", "fork_worker",
             {"worker": "5f2c81a0-12", "setup": pack(SETUP)})
     v.frame("fork_worker_full", "fork_worker", {
         "worker": "5f2c81a0-12", "setup": pack(FULL_SETUP),
-        "limits": {"as": [-1, -1], "nofile": [1024, 1048576]}, "detach": True
+        "limits": {"as": [-1, -1], "nofile": [1024, 1048576]}, "detach": True,
+        "canary": True
     }, fds=4)
     v.frame("fork_zygote_minimal", "fork_zygote",
             {"worker": "5f2c81a0-2", "setup": pack(SETUP)}, fds=2)

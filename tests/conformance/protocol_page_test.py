@@ -96,7 +96,12 @@ class ProtocolPage(unittest.TestCase):
             "zygote": lambda v: v["message"] == "zygote_reply" and
                       v["body"]["zygote"],
             "preload report": lambda v: v["message"] == "zygote_ready" and
-                              v["body"]["preloads"][0],
+                              (v["body"]["preloads"] or [None])[0],
+            "thread note": lambda v: v["message"] == "zygote_ready" and
+                           (v["body"]["preloads"] or
+                            [{"new_threads": [None]}])[0]["new_threads"][0],
+            "finding": lambda v: v["message"] == "audit" and
+                       (v["body"]["reasons"] or [None])[0],
             "journey": lambda v: v["message"] == "exit_reply" and
                        v["body"]["exit"]["journey"],
         }

@@ -1,9 +1,11 @@
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include "sdk/process/audit/read_descriptors.h"
@@ -37,6 +39,15 @@ std::uint64_t NumberIn(std::string_view text) {
   return at == std::string_view::npos
              ? 0
              : std::strtoull(text.data() + at + 1, nullptr, 10);
+}
+
+// "TCP", of a socket that no table lists, or empty.
+std::string ProtocolOf(const std::string& path) {
+  char name[64];
+  const ssize_t size =
+      ::getxattr(path.c_str(), "system.sockprotoname", name, sizeof(name));
+  return size <= 0 ? std::string()
+                   : std::string(name, ::strnlen(name, sizeof(name)));
 }
 
 DescriptorKind KindOfPath(const std::string& link, const std::string& path) {
@@ -106,6 +117,17 @@ void ReadDescriptors(ProcessFacts& facts) {
       if (sockets[i] == 0) continue;
       DescriptorFact& descriptor = facts.descriptors[i];
       table.Describe(sockets[i], descriptor);
+      if (descriptor.kind == DescriptorKind::kUnknownSocket) {
+        // The kernel lists those of the internet only once they have an
+        // address.
+        const std::string protocol =
+            ProtocolOf(folder + std::to_string(descriptor.fd));
+        if (protocol.compare(0, 3, "TCP") == 0 ||
+            protocol.compare(0, 3, "UDP") == 0) {
+          descriptor.kind = DescriptorKind::kDatagram;
+        }
+        if (!protocol.empty()) descriptor.text = protocol;
+      }
       // It talks to itself, as through a pipe.
       const std::uint64_t peer = table.PeerOf(sockets[i]);
       if (peer != 0 && descriptor.kind == DescriptorKind::kConnected &&

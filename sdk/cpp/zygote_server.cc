@@ -83,6 +83,10 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   }
   StartUp start = StartZygote(channels_.control.get(), reader_, registry_);
   if (!start.configure) return {std::nullopt, start.exit_code};
+  if (start.configure->crash_reports) {
+    crash_slots_.Start();
+    children_.ReportCrashes(crash_slots_);
+  }
   // As it was before the preload steps: what they set is not the request's.
   frozen_.emplace(std::move(channels_.environment),
                   std::move(start.configure->freeze));
@@ -257,13 +261,18 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
     ReportFailed(worker.request.worker, done.error());
     return;
   }
+  const int slot = crash_slots_.TakeForChild();
   const pid_t pid = ForkChild(worker.request.worker);
   if (pid == 0) {
     const std::int64_t forked_ns = MonotonicNanoseconds();
     WorkerRunner::Run(parent, worker, forked_ns);
   }
+  crash_slots_.ForgetChild();
   if (pid > 0) {
-    children_.Add(pid, std::move(worker.request.worker), worker.request.detach);
+    children_.Add(pid, std::move(worker.request.worker), worker.request.detach,
+                  slot);
+  } else {
+    crash_slots_.Give(slot);
   }
 }
 
@@ -325,8 +334,10 @@ void ZygoteServer::ReportFailed(const std::string& worker,
 }
 
 ForkParent ZygoteServer::AsParent() {
-  return {pid_,     channels_.report.get(), null_.get(), *frozen_, registry_,
-          *signals_};
+  return {pid_,        channels_.report.get(),
+          null_.get(), *frozen_,
+          registry_,   *signals_,
+          crash_slots_};
 }
 
 }  // namespace forkserver

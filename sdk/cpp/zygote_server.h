@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/cpp/crash_slots.h"
 #include "sdk/cpp/forked_child.h"
 #include "sdk/cpp/frozen_environment.h"
 #include "sdk/cpp/zygote_children.h"
@@ -76,6 +77,7 @@ class ZygoteServer {
   const pid_t pid_;
   UniqueFd null_;
   protocol::FrameReader reader_;
+  CrashSlots crash_slots_;
   ZygoteChildren children_;
   std::optional<FrozenEnvironment> frozen_;  // since it is configured
   std::optional<ZygoteSignals> signals_;     // since it is ready

@@ -378,6 +378,7 @@ struct Configure {
   std::string name;
   std::vector<std::string> preload;
   std::vector<std::string> freeze;  // all patterns of frozen variables
+  bool crash_reports = false;       // the daemon takes `crash`
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -385,6 +386,7 @@ struct Configure {
     visit.Required("name", self.name);
     visit.Required("preload", self.preload);
     visit.Required("freeze", self.freeze);
+    visit.Optional("crash_reports", self.crash_reports);
   }
 };
 
@@ -478,6 +480,21 @@ struct Failed {
   }
 };
 
+// By the zygote, before `exited`: a piece of what a worker left that crashed.
+struct Crash {
+  static constexpr char kType[] = "crash";
+  std::string worker;
+  std::string part;  // "report" or "traceback"
+  Bytes data;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("worker", self.worker);
+    visit.Required("part", self.part);
+    visit.Required("data", self.data);
+  }
+};
+
 // By the zygote, before it reaps the worker.
 struct Exited {
   static constexpr char kType[] = "exited";
@@ -518,7 +535,8 @@ WireError ToWire(const Error& error);
   X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
-  X(Failed) X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)
+  X(Failed) X(Crash) X(Exited) X(ExitRecord) X(Snapshot)                      \
+  X(DaemonStatus) X(Event)
 // clang-format on
 
 }  // namespace forkserver::protocol

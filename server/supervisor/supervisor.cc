@@ -163,6 +163,8 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   worker.kind = WorkerKind::kForked;
   worker.zygote = zygote->key;
   worker.zygote_name = zygote->name;
+  worker.pristine = zygote->pristine;
+  worker.dirty = zygote->dirty;
   worker.journey.launch_begun_ns = begun_ns;
   ++zygote->workers;
   ++zygote->forks;

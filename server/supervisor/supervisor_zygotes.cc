@@ -50,6 +50,7 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.name = request.name;
   configure.preload = request.preload;
   configure.freeze = zygote.freeze;
+  configure.crash_reports = true;
   Result<void> launched =
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(

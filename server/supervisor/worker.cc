@@ -1,5 +1,7 @@
 #include "server/supervisor/worker.h"
 
+#include "server/supervisor/crash_record.h"
+
 namespace forkserver::server {
 
 WorkerInfo DescribeWorker(const Worker& worker) {
@@ -42,6 +44,13 @@ ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) {
   } else {
     record.reason =
         end.status.signal ? EndReason::kSignaled : EndReason::kExited;
+  }
+  const bool failed = worker.crash_report && end.status.code.value_or(0) != 0;
+  if (failed || record.reason == EndReason::kSignaled ||
+      !end.status.crash.report.empty()) {
+    record.crash = MakeCrashReport(end.status);
+    record.crash->pristine = worker.pristine;
+    record.crash->dirty = worker.dirty;
   }
   return record;
 }

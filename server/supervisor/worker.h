@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/launch/launch_event.h"
 #include "server/supervisor/supervisor_event.h"
@@ -30,6 +31,10 @@ struct Worker {
   std::int64_t grace_until_ns = 0;  // while stopping
   std::optional<EndReason> reason;  // set by whoever stops it first
   Journey journey;
+  // Of its zygote when it was forked; the daemon itself always is.
+  bool pristine = true;
+  std::vector<std::string> dirty;
+  bool crash_report = false;  // more than usual was asked for
 };
 
 // Without its exit record.

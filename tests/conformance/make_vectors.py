@@ -119,6 +119,20 @@ JOURNEY = {
     "ended_ns": 81235568400001,
 }
 
+CRASH = {
+    "signal_name": "SIGSEGV",
+    "code_name": "SEGV_MAPERR",
+    "address": 0x110,
+    "address_module": "/usr/lib/libdispatch.so",
+    "thread": "render",
+    "frames": [{"module": "/usr/lib/libdispatch.so", "offset": 74565},
+               {"module": "", "offset": 140737488355327}],
+    "stderr_tail": "last words" + raw(b"\xff") + "\n",
+    "traceback": "Fatal Python error: Segmentation fault\n",
+    "pristine": False,
+    "dirty": ["thread 'OMP worker'"],
+}
+
 NO_JOURNEY = {key: 0 for key in JOURNEY}
 
 EXITED = {
@@ -373,6 +387,10 @@ def add_answers(v):
     v.frame("exit_message_lost", "exit_record", LOST, frame_type="exit",
             frame_id=2)
     v.body("exit_record_direct", "exit_record", dict(KILLED, direct=True))
+    v.body("exit_record_crash", "exit_record", dict(KILLED, crash=CRASH))
+    v.body("exit_record_crash_bare", "exit_record", dict(KILLED, crash={
+        "signal_name": "SIGKILL", "pristine": True
+    }))
     v.frame("snapshot_empty", "snapshot", {"workers": [], "zygotes": []},
             frame_type="reply", frame_id=11)
     v.frame("snapshot", "snapshot", {
@@ -419,6 +437,10 @@ def add_zygote_side(v):
         "protocol": 1, "name": "django", "preload": [],
         "freeze": ["LD_*", "DYLD_*", "MALLOC_*", "OMP_*", "PYTHON*", "LC_*"]
     })
+    v.frame("configure_crash_reports", "configure", {
+        "protocol": 1, "name": "django", "preload": [], "freeze": [],
+        "crash_reports": True
+    })
     v.frame("fork_worker_minimal", "fork_worker",
             {"worker": "5f2c81a0-12", "setup": pack(SETUP)})
     v.frame("fork_worker_full", "fork_worker", {
@@ -440,6 +462,14 @@ def add_zygote_side(v):
     })
     v.frame("failed", "failed",
             {"worker": "5f2c81a0-12", "pid": 0, "error": ERROR})
+    v.frame("crash", "crash", {
+        "worker": "5f2c81a0-12", "part": "report",
+        "data": b"signal 11 1 0x110\nthread 4712 main\n"
+    })
+    v.frame("crash_traceback", "crash", {
+        "worker": "5f2c81a0-12", "part": "traceback",
+        "data": b"Fatal Python error: Aborted\n\xff"
+    })
     v.frame("exited", "exited", {
         "worker": "5f2c81a0-12", "pid": 4712, "code": 0, "signal": None,
         "core": False, "max_rss_bytes": 1, "user_us": 127, "system_us": 128,

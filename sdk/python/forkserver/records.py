@@ -32,6 +32,39 @@ class Journey(Message):
     ended_ns: int = required(INTEGER, 0)
 
 
+@message("crash_frame")
+@dataclass
+class CrashFrame(Message):
+    """A place in the code of a worker that is gone: the path of a program or
+    library, and how far from its beginning in memory. `module` is empty where
+    there is none; `offset` is the address then."""
+    module: str = required(TEXT, "")
+    offset: int = required(INTEGER, 0)
+
+
+@message("crash_report")
+@dataclass
+class CrashReport(Message):
+    """What is known of a worker that crashed besides its wait status.
+
+    The worker wrote most of it itself: text of any kind, to be shown, not to
+    be trusted. `address` is what it was not allowed to touch, or None;
+    `frames` are native, innermost first; `traceback` is faulthandler's.
+    `pristine` is false if it was forked from a zygote that was not safe to
+    fork, for the reasons in `dirty`.
+    """
+    signal_name: str = required(TEXT, "")
+    code_name: str = optional(TEXT, "")
+    address: Optional[int] = optional(NULLABLE_INTEGER, None)
+    address_module: str = optional(TEXT, "")
+    thread: str = optional(TEXT, "")
+    frames: List[CrashFrame] = optional(nested_list(CrashFrame), [])
+    stderr_tail: str = optional(TEXT, "")
+    traceback: str = optional(TEXT, "")
+    pristine: bool = required(BOOLEAN, True)
+    dirty: List[str] = optional(TEXTS, [])
+
+
 @message("exit_record")
 @dataclass
 class ExitRecord(Message):
@@ -41,7 +74,8 @@ class ExitRecord(Message):
     ended it or None; both are None if nobody could see how (`reason` is
     "lost"). `reason` is one of "exited", "signaled", "timeout", "stopped",
     "client_gone", "zygote_died", "daemon_stopping", "lost". `direct` is true
-    when no daemon was involved (FORKSERVER_DISABLE=1).
+    when no daemon was involved (FORKSERVER_DISABLE=1). `crash` is there when a
+    signal ended it that the daemon did not send.
     """
     id: str = required(TEXT, "")
     name: str = required(TEXT, "")
@@ -58,6 +92,7 @@ class ExitRecord(Message):
     wall_us: int = required(INTEGER, 0)
     journey: Journey = required(nested(Journey), Journey)
     direct: bool = optional(BOOLEAN, False)
+    crash: Optional[CrashReport] = optional(nested(CrashReport), None)
 
 
 @message("worker")

@@ -14,12 +14,12 @@ from forkserver.protocol.fields import (BINARY, BOOLEAN, FD_PLACEMENTS,
                                         TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
-from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
+from forkserver.records import (CrashFrame, CrashReport, DaemonStatus, Event, ExitRecord, Journey,
                                 PreloadReport, Snapshot, WorkerInfo,
                                 ZygoteInfo)
 
 __all__ = [
-    "Configure", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "Configure", "Crash", "CrashFrame", "CrashReport", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
     "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
@@ -237,6 +237,7 @@ class Configure(Message):
     name: str = required(TEXT, "")
     preload: List[str] = required(TEXTS, [])
     freeze: List[str] = required(TEXTS, [])
+    crash_reports: bool = optional(BOOLEAN, False)
 
 
 @message("fork_worker")
@@ -291,6 +292,15 @@ class Failed(Message):
     worker: str = required(TEXT, "")
     pid: int = required(INTEGER, 0)
     error: ErrorBody = required(nested(ErrorBody), ErrorBody)
+
+
+@message("crash")
+@dataclass
+class Crash(Message):
+    """A piece of what a worker left that crashed."""
+    worker: str = required(TEXT, "")
+    part: str = required(TEXT, "")
+    data: bytes = required(BINARY, b"")
 
 
 @message("exited")

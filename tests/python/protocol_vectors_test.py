@@ -14,7 +14,8 @@ VECTORS = os.path.join(
     "conformance/vectors.json")
 CLASSES = {each.TYPE: each for each in Message.__subclasses__()}
 # What is only a part of other messages.
-PARTS = {"journey", "worker", "preload_report", "zygote"}
+PARTS = {"crash_frame", "crash_report", "journey", "worker", "preload_report",
+         "zygote"}
 
 
 def vectors(kind):

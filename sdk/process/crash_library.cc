@@ -3,8 +3,7 @@
 //
 // - A Python zygote loads it and calls the functions below.
 // - Preloaded (LD_PRELOAD) it reports the crash of an exec worker: forkserverd
-//   leaves it a file in memory, and the number of its descriptor in
-//   FORKSERVER_CRASH_FD, when `crash_report` was asked for.
+//   leaves it a file in memory when `crash_report` was asked for.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,8 +17,6 @@
 #define FORKSERVER_EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
-
-constexpr char kVariable[] = "FORKSERVER_CRASH_FD";
 
 forkserver::CrashSlot current;
 char* texts = nullptr;
@@ -44,16 +41,20 @@ bool IsCrashFile(int fd) {
 #endif
 }
 
+// "NUMBER:PID": the descriptor, and forkserverd, whose child the worker is. It
+// stays so over exec; a child of the worker has another parent.
 __attribute__((constructor)) void StartIfAsked() {
-  const char* const value = std::getenv(kVariable);
+  const char* const value = std::getenv("FORKSERVER_CRASH_FD");
   if (value == nullptr) return;
   const int fd = std::atoi(value);
-  // Programs that this one runs are none of the worker.
-  ::unsetenv(kVariable);
-  if (fd < 3 || !IsCrashFile(fd)) return;
+  const char* const colon = std::strchr(value, ':');
+  if (fd < 3 || colon == nullptr || !IsCrashFile(fd)) return;
+  if (std::atoi(colon + 1) != ::getppid()) {
+    ::close(fd);
+    return;
+  }
   void* const memory = ::mmap(nullptr, forkserver::kCrashTextBytes,
                               PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  ::close(fd);
   if (memory == MAP_FAILED) return;
   current.text = static_cast<char*>(memory);
   current.owner = ::getpid();

@@ -129,6 +129,8 @@ struct Policy {
   // No reply at the launch: the `exit` message, or an error, is the only
   // answer. Spares two processes a wake-up. Implies `watch`.
   bool exit_only = false;
+  // The exit record is to say more of a crash. Not for detached workers.
+  bool crash_report = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -138,6 +140,7 @@ struct Policy {
     visit.Optional("detach", self.detach);
     visit.Optional("watch", self.watch);
     visit.Optional("exit_only", self.exit_only);
+    visit.Optional("crash_report", self.crash_report);
   }
 };
 

@@ -15,6 +15,8 @@ enum class TokenKind : std::uint64_t {
   kZygoteReport,
   kZygoteStderr,
   kChildSignal,
+  kRelaySource,
+  kRelayTarget,
 };
 
 constexpr std::uint64_t MakeToken(ProcessKey key, TokenKind kind) {

@@ -329,7 +329,7 @@ def add_requests(v):
     v.frame("spawn_full", "spawn", {
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
         "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
-        "exit_only": True
+        "exit_only": True, "crash_report": True
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -338,7 +338,8 @@ def add_requests(v):
     v.frame("fork_full", "fork", {
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
-        "watch": True, "exit_only": True
+        "watch": True, "exit_only": True,
+        "crash_report": True
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)

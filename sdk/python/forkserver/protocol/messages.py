@@ -79,6 +79,7 @@ class Spawn(Message):
     detach: bool = optional(BOOLEAN, False)
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
+    crash_report: bool = optional(BOOLEAN, False)
 
 
 @message("fork")
@@ -92,6 +93,7 @@ class Fork(Message):
     detach: bool = optional(BOOLEAN, False)
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
+    crash_report: bool = optional(BOOLEAN, False)
 
 
 @message("worker_reply")

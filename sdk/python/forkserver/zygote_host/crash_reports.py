@@ -154,14 +154,13 @@ def _load() -> Any:
 
 
 def _candidates() -> Iterator[str]:
-    programs = [os.environ.get("FORKSERVER_BIN", "")]
+    folders = [os.environ.get("FORKSERVER_BIN", "")]
     try:
-        programs.append(os.readlink(f"/proc/{os.getppid()}/exe"))
+        folders.append(
+            os.path.dirname(os.readlink(f"/proc/{os.getppid()}/exe")))
     except OSError:
         pass
-    for program in programs:
-        if not os.path.isabs(program):
-            continue
-        for path in (program, os.path.realpath(program)):
-            for folder in _FOLDERS:
-                yield os.path.join(os.path.dirname(path), folder, _LIBRARY)
+    for folder in folders:
+        if os.path.isabs(folder):
+            for beside in _FOLDERS:
+                yield os.path.join(folder, beside, _LIBRARY)

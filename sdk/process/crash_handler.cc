@@ -24,8 +24,8 @@
 namespace forkserver {
 namespace {
 
-constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE,
-                            SIGABRT, SIGSYS, SIGTRAP};
+constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGILL,  SIGFPE,
+                            SIGABRT, SIGSYS, SIGTRAP, SIGTERM};
 constexpr std::size_t kSignalCount = sizeof(kSignals) / sizeof(kSignals[0]);
 constexpr std::size_t kMaxFrames = 32;
 constexpr std::size_t kMaxStderr = 1024;
@@ -277,8 +277,9 @@ void InstallCrashHandler(const CrashSlot* slot, OtherHandlers others) noexcept {
     if (::sigaction(kSignals[i], nullptr, &actions_before[i]) != 0) continue;
     const bool ignored = (actions_before[i].sa_flags & SA_SIGINFO) == 0 &&
                          actions_before[i].sa_handler == SIG_IGN;
+    // A handler of SIGTERM may let the process live on.
     if (!IsDefault(actions_before[i]) &&
-        (others == OtherHandlers::kKeep || ignored)) {
+        (others == OtherHandlers::kKeep || ignored || kSignals[i] == SIGTERM)) {
       continue;
     }
     struct sigaction action = {};

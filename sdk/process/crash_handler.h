@@ -1,6 +1,7 @@
 // Writes down how this process crashed, for whoever reads it when it is gone.
 //
-// A handler for the signals that a crash raises. It writes a text into memory
+// A handler for the signals that a crash raises, and for SIGTERM, which ends
+// what hangs. It writes a text into memory
 // that another process shares, then puts back what was there before and raises
 // the signal again with its own siginfo: wait status, core file and other
 // handlers are as they would be without it. It costs nothing until then, and
@@ -40,7 +41,7 @@ struct CrashSlot {
 
 enum class OtherHandlers {
   kKeep,   // where somebody has a handler there is none of ours
-  kChain,  // theirs runs after ours
+  kChain,  // theirs runs after ours, except of SIGTERM
 };
 
 // `slot` is borrowed for ever, or until the next call. Calling it again only

@@ -146,6 +146,21 @@ class ForkedWorkerTest(ZygoteTestCase):
         record = client.wait(self.fork(client, "exit_code", b"3"))
         self.assertNotIn("crash", record)
 
+    def test_a_worker_whose_time_is_up_tells_where_it_was(self):
+        client = self.client()
+        self.start(client)
+        record = client.wait(self.fork(client, "sleep_forever",
+                                       policy={"timeout_ms": 100}))
+        self.assertEqual((record["reason"], record["signal"]),
+                         ("timeout", signal.SIGTERM))
+        if not self.sanitized():
+            self.assertIn("libc", record["crash"]["frames"][0]["module"])
+            self.assert_frames(record["crash"])
+        worker = self.fork(client, "sleep_forever")
+        record = client.request("stop", {"worker": worker["id"]})["exit"]
+        self.assertEqual(record["signal"], signal.SIGTERM)
+        self.assertNotIn("crash", record)
+
     def test_all_crash_at_once(self):
         client = self.client()
         self.start(client)

@@ -3,6 +3,7 @@
 #include "tools/forkserver/daemon_commands.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/run_commands.h"
+#include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
 #include "tools/forkserver/zygote_commands.h"
 
@@ -67,6 +68,14 @@ constexpr Command kCommands[] = {
      "Prints how it ended, and exits 0 when it has.\n"
      "Example:\n  forkserver stop --grace 2s $id",
      kJsonOption | kWorkerId | kStopOptions, kUsage, StopWorker},
+    {"why", "ID [options]",
+     "Explain how a worker ended: signal, stack, last words, known causes.",
+     "Example:\n"
+     "  forkserver run --crash-report -- ./render; forkserver why $id\n"
+     "Exit codes:\n"
+     "  0      it has been explained\n"
+     "  125    no such worker, it has not ended, or no daemon",
+     kJsonOption | kWorkerId, kUsage, ExplainWorker},
     {"status", "[options]", "Show the daemon's state in numbers.",
      "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
     {"events", "[options]",

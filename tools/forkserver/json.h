@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "tools/forkserver/explanation.h"
+
 namespace forkserver::cli {
 
 std::string ToJson(const std::vector<WorkerInfo>& workers);
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const ExitRecord& record);
+std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);
 // On one line.
 std::string ToJson(const Event& event);

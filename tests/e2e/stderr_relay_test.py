@@ -170,11 +170,17 @@ class StderrRelayTest(ZygoteTestCase):
 
     def test_a_grandchild_may_go_on_writing(self):
         read_end, write_end = self.pipe()
+        left, go_on = (os.path.join(self.folder, name)
+                       for name in ("left", "go_on"))
+        os.mkfifo(left)
+        os.mkfifo(go_on)
         client, worker = self.spawn(
-            "setsid sh -c 'sleep 0.2; echo later >&2' & exit 1",
-            [[2, 0]], [write_end])
+            f"setsid sh -c ': >{left}; : <{go_on}; echo later >&2' & "
+            f": <{left}; exit 1", [[2, 0]], [write_end])
         os.close(write_end)
         self.assertEqual(client.wait(worker)["code"], 1)
+        with open(go_on, "wb"):
+            pass
         self.assertEqual(read_all(os.dup(read_end)), b"later\n")
 
     def test_a_forked_worker_has_a_relay_too(self):

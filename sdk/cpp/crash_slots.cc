@@ -1,6 +1,7 @@
 #include "sdk/cpp/crash_slots.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -15,17 +16,18 @@ CrashSlots::~CrashSlots() {
 void CrashSlots::Start() {
   texts_ = MapCrashTexts(kCount);
   if (texts_ == nullptr) return;
-  free_.reserve(kCount);
-  for (int slot = kCount - 1; slot >= 0; --slot) free_.push_back(slot);
+  current_.parent = ::getpid();
   InstallCrashHandler(&current_, OtherHandlers::kKeep);
 }
 
 int CrashSlots::TakeForChild() {
-  if (free_.empty()) return kNone;
-  const int slot = free_.back();
-  free_.pop_back();
-  current_.text = texts_ + static_cast<std::size_t>(slot) * kCrashTextBytes;
-  return slot;
+  if (texts_ == nullptr || taken_.all()) return kNone;
+  while (taken_.test(static_cast<std::size_t>(next_))) {
+    next_ = (next_ + 1) % kCount;
+  }
+  taken_.set(static_cast<std::size_t>(next_));
+  current_.text = texts_ + static_cast<std::size_t>(next_) * kCrashTextBytes;
+  return next_;
 }
 
 std::string CrashSlots::TakeText(int slot) {
@@ -37,7 +39,10 @@ std::string CrashSlots::TakeText(int slot) {
 }
 
 void CrashSlots::Give(int slot) {
-  if (slot != kNone) free_.push_back(slot);
+  if (slot == kNone) return;
+  taken_.reset(static_cast<std::size_t>(slot));
+  // The page of the last one is likely to be there.
+  next_ = slot;
 }
 
 }  // namespace forkserver

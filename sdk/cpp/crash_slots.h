@@ -5,9 +5,9 @@
 // every slot: what is read is text of any kind.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <string>
-#include <vector>
 
 #include "sdk/process/crash_handler.h"
 
@@ -33,17 +33,17 @@ class CrashSlots {
   int TakeForChild();
   // After the fork, in the zygote.
   void ForgetChild() { current_.text = nullptr; }
-  // In the child: its children's crashes are not its own.
-  void BecomeChild(pid_t pid) { current_.owner = pid; }
-
   // What was written, which is forgotten. Empty for kNone.
   std::string TakeText(int slot);
   void Give(int slot);
 
  private:
+  // Here and not in memory of their own: a page that the zygote writes between
+  // two forks costs it a page fault.
+  std::bitset<kCount> taken_;
+  int next_ = 0;
   CrashSlot current_;
   char* texts_ = nullptr;
-  std::vector<int> free_;
 };
 
 }  // namespace forkserver

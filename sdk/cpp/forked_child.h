@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
-#include "sdk/cpp/crash_slots.h"
 #include "sdk/cpp/frozen_environment.h"
 #include "sdk/cpp/zygote_registry.h"
 #include "sdk/cpp/zygote_signals.h"
@@ -34,7 +33,6 @@ struct ForkParent {
   const FrozenEnvironment& frozen;
   const ZygoteRegistry& registry;
   ZygoteSignals& signals;
-  CrashSlots& crash_slots;
 };
 
 // "stale_environment" if `setup` wants another value of a frozen variable.

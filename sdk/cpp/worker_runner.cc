@@ -135,7 +135,6 @@ void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
   protocol::Started started;
   started.worker = id;
   started.pid = ::getpid();
-  parent.crash_slots.BecomeChild(static_cast<pid_t>(started.pid));
   started.forked_ns = forked_ns;
   started.started_ns = MonotonicNanoseconds();
   WriteReport(report_fd, protocol::EncodeRequest(0, 0, started));

@@ -334,10 +334,8 @@ void ZygoteServer::ReportFailed(const std::string& worker,
 }
 
 ForkParent ZygoteServer::AsParent() {
-  return {pid_,        channels_.report.get(),
-          null_.get(), *frozen_,
-          registry_,   *signals_,
-          crash_slots_};
+  return {pid_,     channels_.report.get(), null_.get(), *frozen_, registry_,
+          *signals_};
 }
 
 }  // namespace forkserver

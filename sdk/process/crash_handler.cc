@@ -219,8 +219,7 @@ void WriteReport(char* text, int signal, const siginfo_t* info,
 void OnCrash(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const CrashSlot* const slot = slot_in_use;
-  if (slot != nullptr && slot->text != nullptr &&
-      (slot->owner == 0 || slot->owner == ::getpid()) &&
+  if (slot != nullptr && slot->text != nullptr && slot->parent == ::getppid() &&
       !writing.test_and_set()) {
     WriteReport(slot->text, signal, info, context);
   }

@@ -34,9 +34,9 @@ inline constexpr std::size_t kCrashTextBytes = 4096;
 struct CrashSlot {
   // Zero-terminated text of kCrashTextBytes; nullptr: nothing is written.
   char* volatile text = nullptr;
-  // Only a crash of this process is written: a child that it forks has the
-  // same handler. 0: of any.
-  volatile pid_t owner = 0;
+  // Only a crash of a child of this process is written: children of that child
+  // have the same handler.
+  volatile pid_t parent = 0;
 };
 
 enum class OtherHandlers {

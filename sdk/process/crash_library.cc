@@ -57,7 +57,7 @@ __attribute__((constructor)) void StartIfAsked() {
                               PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return;
   current.text = static_cast<char*>(memory);
-  current.owner = ::getpid();
+  current.parent = ::getppid();
   forkserver::InstallCrashHandler(&current, forkserver::OtherHandlers::kKeep);
 }
 
@@ -67,7 +67,7 @@ __attribute__((constructor)) void StartIfAsked() {
 // Returns 0, or -1 without memory. Again: new slots.
 FORKSERVER_EXPORT int forkserver_crash_start(int count) {
   current.text = nullptr;
-  current.owner = 0;
+  current.parent = ::getpid();
   texts = forkserver::MapCrashTexts(static_cast<std::size_t>(count));
   if (texts == nullptr) return -1;
   forkserver::InstallCrashHandler(&current, forkserver::OtherHandlers::kChain);
@@ -78,9 +78,6 @@ FORKSERVER_EXPORT int forkserver_crash_start(int count) {
 FORKSERVER_EXPORT void forkserver_crash_choose(int slot) {
   current.text = TextAt(slot);
 }
-
-// In the child: its children's crashes are not its own.
-FORKSERVER_EXPORT void forkserver_crash_own() { current.owner = ::getpid(); }
 
 // Moves what was written to a slot to `buffer`; returns how much.
 FORKSERVER_EXPORT std::size_t forkserver_crash_take(int slot, char* buffer,

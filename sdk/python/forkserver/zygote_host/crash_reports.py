@@ -75,8 +75,6 @@ class CrashReports:
 
     def open_in_child(self, slot: int) -> List[int]:
         """In the child: a descriptor to keep, if any."""
-        if self._library:
-            self._library.forkserver_crash_own()
         if self._file is None or slot == _NONE:
             return []
         try:

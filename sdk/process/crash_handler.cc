@@ -146,7 +146,7 @@ void WriteStandardError(Writer& writer) {
   }
   const int fd = ReopenStandardError();
   if (fd < 0) return;
-  char tail[kMaxStderr];
+  static char tail[kMaxStderr];
   const auto wanted = static_cast<std::size_t>(info.st_size) < sizeof(tail)
                           ? static_cast<std::size_t>(info.st_size)
                           : sizeof(tail);

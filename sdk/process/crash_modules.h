@@ -1,5 +1,5 @@
 // What a crash handler asks of the system. Everything here is
-// async-signal-safe, allocates nothing, and does not touch errno for long.
+// async-signal-safe and allocates nothing. For one thread at a time.
 #pragma once
 
 #include <csignal>

@@ -54,6 +54,12 @@ Mapping ParseMapping(const char* line) {
   return mapping;
 }
 
+// Not on the stack, which may be that of a thread with little: only one thread
+// writes a report.
+char file_buffer[2048];
+char line_buffer[1024];
+char base_path[sizeof(line_buffer)];
+
 // Reads a file line by line with read(2).
 class LineReader {
  public:
@@ -65,27 +71,25 @@ class LineReader {
     bool any = false;
     for (;;) {
       if (at_ == filled_) {
-        const ssize_t got = ::read(fd_, buffer_, sizeof(buffer_));
+        const ssize_t got = ::read(fd_, file_buffer, sizeof(file_buffer));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) break;
         at_ = 0;
         filled_ = static_cast<std::size_t>(got);
       }
       any = true;
-      const char letter = buffer_[at_++];
+      const char letter = file_buffer[at_++];
       if (letter == '\n') break;
-      if (length + 1 < sizeof(line_)) line_[length++] = letter;
+      if (length + 1 < sizeof(line_buffer)) line_buffer[length++] = letter;
     }
-    line_[length] = '\0';
-    return any ? line_ : nullptr;
+    line_buffer[length] = '\0';
+    return any ? line_buffer : nullptr;
   }
 
  private:
   const int fd_;
   std::size_t at_ = 0;
   std::size_t filled_ = 0;
-  char buffer_[2048];
-  char line_[1024];
 };
 
 }  // namespace
@@ -98,7 +102,7 @@ void FindModules(CrashPlace* places, std::size_t count, char* paths,
   // The file of the mappings around, and where its beginning is: its segments
   // follow each other.
   std::uintptr_t base = 0;
-  char base_path[1024] = "";
+  base_path[0] = '\0';
   std::size_t used = 0;
   while (const char* line = reader.Next()) {
     const Mapping mapping = ParseMapping(line);

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import unittest
 
 import forkserver
@@ -115,6 +117,21 @@ class CrashReportTest(ZygoteTestCase):
         self.assertTrue(crash.frames)
         with open(path, encoding="utf-8") as file:
             self.assertIn("in deeper", file.read())
+
+    def test_an_exec_worker_has_it_on_request(self):
+        script = "import os, sys; print('last', file=sys.stderr, flush=True);" \
+            "os.abort()"
+        worker = self.client.spawn([sys.executable, "-c", script],
+                                   stderr=subprocess.DEVNULL,
+                                   crash_report=True)
+        crash = worker.wait(30).crash
+        self.assertEqual((crash.signal_name, crash.stderr_tail),
+                         ("SIGABRT", "last\n"))
+        self.assertTrue(crash.frames)
+        record = self.client.run(["sh", "-c", "exit 3"], crash_report=True)
+        self.assertEqual(record.crash.signal_name, "")
+        with self.assertRaises(forkserver.BadRequest):
+            self.client.spawn(["true"], crash_report=True, detach=True)
 
     def test_a_call_that_crashed_says_so_in_its_record(self):
         module = self.module(CRASHING)

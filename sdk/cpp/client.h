@@ -91,6 +91,9 @@ struct WorkerOptions : ProcessOptions {
   std::chrono::milliseconds grace{5'000};
   // It outlives this client.
   bool detach = false;
+  // Its exit record is to say more if it crashes or fails: the end of its
+  // standard error and, of an exec worker, where it was. Not with `detach`.
+  bool crash_report = false;
 };
 
 struct SpawnOptions : WorkerOptions {

@@ -214,6 +214,7 @@ Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   policy.grace_ms = options.grace.count();
   policy.detach = options.detach;
   policy.watch = !options.detach;
+  policy.crash_report = options.crash_report;
   return policy;
 }
 

@@ -39,9 +39,10 @@ void SendSignalTo(pid_t pid, int signal, bool group) {
 
 }  // namespace
 
-void ZygoteChildren::Add(pid_t pid, std::string worker, bool detach) {
+void ZygoteChildren::Add(pid_t pid, std::string worker, bool detach,
+                         int crash_slot) {
   by_worker_[worker] = pid;
-  by_pid_[pid] = Child{std::move(worker), detach};
+  by_pid_[pid] = Child{std::move(worker), detach, crash_slot};
 }
 
 void ZygoteChildren::SendSignal(const std::string& worker, int signal,
@@ -53,6 +54,7 @@ void ZygoteChildren::SendSignal(const std::string& worker, int signal,
 void ZygoteChildren::Finish(const ChildEnd& end) {
   const auto found = by_pid_.find(end.pid);
   if (found != by_pid_.end()) {
+    ReportCrash(found->second, end);
     // If nobody reads it, the daemon is gone and so is whoever asked.
     WriteReport(report_fd_, EncodeExited(found->second.worker, end));
     // What is left of its group, while the group's number is still its own.
@@ -61,6 +63,18 @@ void ZygoteChildren::Finish(const ChildEnd& end) {
     by_pid_.erase(found);
   }
   ReapChild(end.pid);
+}
+
+void ZygoteChildren::ReportCrash(const Child& child, const ChildEnd& end) {
+  if (slots_ == nullptr) return;
+  // Only then is the slot's memory touched at all.
+  if (end.signal) {
+    const std::string text = slots_->TakeText(child.crash_slot);
+    for (const std::string& frame : EncodeCrash(child.worker, "report", text)) {
+      WriteReport(report_fd_, frame);
+    }
+  }
+  slots_->Give(child.crash_slot);
 }
 
 void ZygoteChildren::CollectOne(pid_t pid) {

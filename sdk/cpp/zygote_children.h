@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "sdk/cpp/child_status.h"
+#include "sdk/cpp/crash_slots.h"
 
 namespace forkserver {
 
@@ -19,11 +20,15 @@ class ZygoteChildren {
  public:
   // `report_fd` is borrowed.
   explicit ZygoteChildren(int report_fd) : report_fd_(report_fd) {}
+  // Reports crashes from now on: the daemon takes them. Borrowed.
+  void ReportCrashes(CrashSlots& slots) { slots_ = &slots; }
   ZygoteChildren(const ZygoteChildren&) = delete;
   ZygoteChildren& operator=(const ZygoteChildren&) = delete;
 
   // Cheap and of constant cost, however many there are.
-  void Add(pid_t pid, std::string worker, bool detach);
+  // `crash_slot`: of the CrashSlots, given back when the child has ended.
+  void Add(pid_t pid, std::string worker, bool detach,
+           int crash_slot = CrashSlots::kNone);
   bool empty() const { return by_pid_.empty(); }
 
   // To the process or its group; nothing if there is no such child (any more).
@@ -43,10 +48,13 @@ class ZygoteChildren {
   struct Child {
     std::string worker;
     bool detach = false;
+    int crash_slot = CrashSlots::kNone;
   };
   void Finish(const ChildEnd& end);
+  void ReportCrash(const Child& child, const ChildEnd& end);
 
   int report_fd_;
+  CrashSlots* slots_ = nullptr;
   std::unordered_map<pid_t, Child> by_pid_;
   std::unordered_map<std::string, pid_t> by_worker_;
 };

@@ -93,4 +93,22 @@ std::string EncodeFailed(const std::string& worker, pid_t pid,
   return frame;
 }
 
+std::vector<std::string> EncodeCrash(const std::string& worker,
+                                     const std::string& part,
+                                     std::string_view text) {
+  protocol::Crash piece;
+  piece.worker = worker;
+  piece.part = part;
+  // The length of longer data takes a byte more.
+  const std::size_t room = protocol::kMaxReportBytes -
+                           protocol::EncodeRequest(0, 0, piece).size() - 1;
+  std::vector<std::string> frames;
+  while (!text.empty()) {
+    piece.data.data = text.substr(0, room);
+    text.remove_prefix(piece.data.data.size());
+    frames.push_back(protocol::EncodeRequest(0, 0, piece));
+  }
+  return frames;
+}
+
 }  // namespace forkserver

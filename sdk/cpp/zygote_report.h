@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace forkserver {
 
@@ -27,5 +28,10 @@ bool WriteReport(int report_fd, std::string_view frame);
 // ("...") as far as needed. `worker` is at most kMaxNameBytes long.
 std::string EncodeFailed(const std::string& worker, pid_t pid,
                          const Error& error);
+
+// `text` in as many Crash reports as it needs, each within kMaxReportBytes.
+std::vector<std::string> EncodeCrash(const std::string& worker,
+                                     const std::string& part,
+                                     std::string_view text);
 
 }  // namespace forkserver

@@ -88,6 +88,10 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   if (!start.configure) return {std::nullopt, start.exit_code};
   self_ = std::move(start.self);
   audit_policy_ = start.configure->audit_policy;
+  if (start.configure->crash_reports) {
+    crash_slots_.Start();
+    children_.ReportCrashes(crash_slots_);
+  }
   // As it was before the preload steps: what they set is not the request's.
   frozen_.emplace(std::move(channels_.environment),
                   std::move(start.configure->freeze));
@@ -260,13 +264,18 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
     ReportFailed(worker.request.worker, done.error());
     return;
   }
+  const int slot = crash_slots_.TakeForChild();
   const pid_t pid = ForkChild(worker.request.worker);
   if (pid == 0) {
     const std::int64_t forked_ns = MonotonicNanoseconds();
     WorkerRunner::Run(parent, worker, forked_ns);
   }
+  crash_slots_.ForgetChild();
   if (pid > 0) {
-    children_.Add(pid, std::move(worker.request.worker), worker.request.detach);
+    children_.Add(pid, std::move(worker.request.worker), worker.request.detach,
+                  slot);
+  } else {
+    crash_slots_.Give(slot);
   }
 }
 

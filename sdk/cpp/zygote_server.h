@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/cpp/crash_slots.h"
 #include "sdk/cpp/forked_child.h"
 #include "sdk/cpp/frozen_environment.h"
 #include "sdk/cpp/self_audit.h"
@@ -78,6 +79,7 @@ class ZygoteServer {
   const pid_t pid_;
   UniqueFd null_;
   protocol::FrameReader reader_;
+  CrashSlots crash_slots_;
   ZygoteChildren children_;
   std::optional<FrozenEnvironment> frozen_;  // since it is configured
   std::optional<ZygoteSignals> signals_;     // since it is ready

@@ -75,6 +75,16 @@ std::string ExecutablePath();
 // Resident memory of this process in bytes, 0 when it cannot be read.
 std::int64_t ResidentBytes();
 
+// --- descriptors ---
+
+// Another description of what `fd` is, for writing, that does not block
+// whatever the flags of `fd` are. Invalid where there can be none: macOS.
+UniqueFd ReopenForWriting(int fd);
+
+// A file in memory of a fixed size, sealed so that nobody can change that.
+// Invalid where there is none: macOS.
+UniqueFd MakeSealedFile(const char* name, std::size_t size);
+
 // --- another process ---
 
 struct Peer {

@@ -136,6 +136,10 @@ bool ProcessHasEnded(pid_t pid) {
   return size != static_cast<int>(sizeof(info)) || info.pbi_status == SZOMB;
 }
 
+UniqueFd ReopenForWriting(int) { return UniqueFd(); }
+
+UniqueFd MakeSealedFile(const char*, std::size_t) { return UniqueFd(); }
+
 std::string DescribeConfinement(pid_t) {
   // Sandboxes of macOS cannot be asked about from outside without SPI.
   return {};

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -180,6 +181,22 @@ std::int64_t ResidentBytes() {
   if (space == std::string::npos) return 0;
   return std::strtoll(statm.c_str() + space, nullptr, 10) *
          ::sysconf(_SC_PAGESIZE);
+}
+
+UniqueFd ReopenForWriting(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return UniqueFd(
+      ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+UniqueFd MakeSealedFile(const char* name, std::size_t size) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0 ||
+      ::fcntl(fd.get(), F_ADD_SEALS,
+              F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
+    return UniqueFd();
+  }
+  return fd;
 }
 
 Result<Peer> ReadPeer(int socket) {

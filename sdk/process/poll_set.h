@@ -29,6 +29,8 @@ class PollSet {
   Result<void> Add(int fd, std::uint64_t token);
   // Also asks for (or stops asking for) writability.
   void WatchWritable(int fd, std::uint64_t token, bool on);
+  // Only writability, of a descriptor that Add was not called for.
+  Result<void> AddWritable(int fd, std::uint64_t token);
   // Must be called before `fd` is closed.
   void Remove(int fd);
 

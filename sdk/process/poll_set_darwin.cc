@@ -43,6 +43,14 @@ void PollSet::WatchWritable(int fd, std::uint64_t token, bool on) {
          on ? EV_ADD : EV_DELETE, 0, token);
 }
 
+Result<void> PollSet::AddWritable(int fd, std::uint64_t token) {
+  if (Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_WRITE, EV_ADD,
+             0, token) != 0) {
+    return SystemError("kevent(EVFILT_WRITE)", errno);
+  }
+  return {};
+}
+
 void PollSet::Remove(int fd) {
   Change(fd_.get(), static_cast<std::uintptr_t>(fd), EVFILT_READ, EV_DELETE, 0,
          0);

@@ -39,6 +39,14 @@ void PollSet::WatchWritable(int fd, std::uint64_t token, bool on) {
   ::epoll_ctl(fd_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
+Result<void> PollSet::AddWritable(int fd, std::uint64_t token) {
+  epoll_event event = Interest(EPOLLOUT, token);
+  if (::epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return SystemError("epoll_ctl(ADD)", errno);
+  }
+  return {};
+}
+
 void PollSet::Remove(int fd) {
   // Explicitly: a forked child may hold the descriptor open, and then closing
   // ours would not take it out of the set.

@@ -129,6 +129,8 @@ struct Policy {
   // No reply at the launch: the `exit` message, or an error, is the only
   // answer. Spares two processes a wake-up. Implies `watch`.
   bool exit_only = false;
+  // The exit record is to say more of a crash. Not for detached workers.
+  bool crash_report = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -138,6 +140,7 @@ struct Policy {
     visit.Optional("detach", self.detach);
     visit.Optional("watch", self.watch);
     visit.Optional("exit_only", self.exit_only);
+    visit.Optional("crash_report", self.crash_report);
   }
 };
 
@@ -409,6 +412,7 @@ struct Configure {
   std::vector<std::string> freeze;  // all patterns of frozen variables
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   std::vector<std::string> ask;  // symbols of LibraryAnswer
+  bool crash_reports = false;       // the daemon takes `crash`
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -418,6 +422,7 @@ struct Configure {
     visit.Required("freeze", self.freeze);
     visit.Optional("audit_policy", self.audit_policy);
     visit.Optional("ask", self.ask);
+    visit.Optional("crash_reports", self.crash_reports);
   }
 };
 
@@ -514,6 +519,21 @@ struct Failed {
   }
 };
 
+// By the zygote, before `exited`: a piece of what a worker left that crashed.
+struct Crash {
+  static constexpr char kType[] = "crash";
+  std::string worker;
+  std::string part;  // "report" or "traceback"
+  Bytes data;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("worker", self.worker);
+    visit.Required("part", self.part);
+    visit.Required("data", self.data);
+  }
+};
+
 // By the zygote, before it reaps the worker.
 struct Exited {
   static constexpr char kType[] = "exited";
@@ -554,8 +574,8 @@ WireError ToWire(const Error& error);
   X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
-  X(Failed) X(Exited) X(ExitRecord) X(Snapshot) X(DaemonStatus) X(Event)      \
-  X(Audit)
+  X(Failed) X(Crash) X(Exited) X(ExitRecord) X(Snapshot)                      \
+  X(DaemonStatus) X(Event) X(Audit)
 // clang-format on
 
 }  // namespace forkserver::protocol

@@ -94,6 +94,50 @@ struct Journey {
   }
 };
 
+// A place in the code of a worker that is gone: the path of a program or
+// library, and how far from its beginning in memory.
+struct CrashFrame {
+  std::string module;  // empty: in no module, `offset` is the address
+  std::int64_t offset = 0;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("module", self.module);
+    visit.Required("offset", self.offset);
+  }
+};
+
+// What is known of a worker that crashed besides its wait status. The worker
+// wrote most of it itself: text of any kind, to be shown, not to be trusted.
+struct CrashReport {
+  std::string signal_name;              // "SIGSEGV"; empty: it was no signal
+  std::string code_name;                // "SEGV_MAPERR"; empty: unknown
+  std::optional<std::int64_t> address;  // that it was not allowed to touch
+  std::string address_module;           // what is mapped there, if anything
+  std::string thread;                   // the name of the one that crashed
+  std::vector<CrashFrame> frames;       // native, innermost first
+  std::string stderr_tail;  // the last that is known of standard error
+  std::string traceback;    // of Python, as faulthandler wrote it
+  // False: it was forked from a zygote that was not safe to fork, for the
+  // reasons in `dirty`.
+  bool pristine = true;
+  std::vector<std::string> dirty;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("signal_name", self.signal_name);
+    visit.Optional("code_name", self.code_name);
+    visit.Optional("address", self.address);
+    visit.Optional("address_module", self.address_module);
+    visit.Optional("thread", self.thread);
+    visit.Optional("frames", self.frames);
+    visit.Optional("stderr_tail", self.stderr_tail);
+    visit.Optional("traceback", self.traceback);
+    visit.Required("pristine", self.pristine);
+    visit.Optional("dirty", self.dirty);
+  }
+};
+
 // How one worker ended. There is exactly one per worker.
 struct ExitRecord {
   std::string id;    // never repeats, not across restarts either
@@ -114,6 +158,9 @@ struct ExitRecord {
   std::vector<std::string> stacks;
   // True when no daemon was involved (FORKSERVER_DISABLE=1).
   bool direct = false;
+  // Of a worker that a signal ended which forkserverd did not send, as far as
+  // it is still kept; with `crash_report` also of one that failed.
+  std::optional<CrashReport> crash;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -133,6 +180,7 @@ struct ExitRecord {
     visit.Required("journey", self.journey);
     visit.Optional("stacks", self.stacks);
     visit.Optional("direct", self.direct);
+    visit.Optional("crash", self.crash);
   }
 };
 

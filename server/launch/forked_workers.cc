@@ -98,18 +98,32 @@ void ForkedWorkers::OnFailed(ProcessKey reporter, ProcessKey key, pid_t pid,
   if (worker.orphan) Adopt(key, worker);
 }
 
+void ForkedWorkers::OnCrash(ProcessKey reporter, ProcessKey key,
+                            const std::string& part, const std::string& data) {
+  const auto found = workers_.find(key);
+  if (found == workers_.end() || found->second.zygote != reporter) return;
+  CrashText& crash = found->second.crash;
+  // A part that is not known is from a newer zygote.
+  std::string* const text = part == "report"      ? &crash.report
+                            : part == "traceback" ? &crash.traceback
+                                                  : nullptr;
+  if (text == nullptr) return;
+  text->append(data, 0, CrashText::kMaxBytes - text->size());
+}
+
 void ForkedWorkers::OnExited(ProcessKey reporter, ProcessKey key, pid_t pid,
-                             const EndStatus& status) {
+                             EndStatus status) {
   const auto found = workers_.find(key);
   if (found == workers_.end() || found->second.taken_over ||
       found->second.zygote != reporter) {
     return;
   }
-  const Worker worker = std::move(found->second);
+  Worker worker = found->second;
   Forget(key);
   if (worker.settled) return;
+  status.crash = std::move(worker.crash);
   if (worker.pid != 0) {
-    events_.push_back(ProcessEnded{key, status});
+    events_.push_back(ProcessEnded{key, std::move(status)});
     return;
   }
   const std::string how =

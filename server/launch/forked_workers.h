@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -37,8 +38,11 @@ class ForkedWorkers {
   // What the zygote `reporter` and its children reported.
   void OnStarted(ProcessKey reporter, const ProcessStarted& started);
   void OnFailed(ProcessKey reporter, ProcessKey key, pid_t pid, Error error);
+  // A piece of what a worker left that crashed; its end follows.
+  void OnCrash(ProcessKey reporter, ProcessKey key, const std::string& part,
+               const std::string& data);
   void OnExited(ProcessKey reporter, ProcessKey key, pid_t pid,
-                const EndStatus& status);
+                EndStatus status);
 
   // Takes its workers over. While AwaitsReports: hand its reports over, and
   // call OnReportsEnded when nobody holds its report pipe any more.
@@ -82,6 +86,7 @@ class ForkedWorkers {
     bool settled = false;
     std::atomic<pid_t>* slot = nullptr;
     std::vector<KeptSignal> kept;
+    CrashText crash;
   };
 
   void NotePid(ProcessKey key, Worker& worker, pid_t pid);

@@ -4,6 +4,7 @@
 #include <forkserver/error.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +19,16 @@ namespace forkserver::server {
 // the caller, never used twice.
 using ProcessKey = std::uint64_t;
 
+// What a process left that crashed or failed, as it wrote it: any bytes.
+struct CrashText {
+  // Of each part: more is cut.
+  static constexpr std::size_t kMaxBytes = 8192;
+
+  std::string report;       // of sdk/process/crash_handler.h
+  std::string traceback;    // of Python
+  std::string stderr_tail;  // what the daemon relayed
+};
+
 // How a process ended. `observed` is false when nobody could see it.
 struct EndStatus {
   bool observed = false;
@@ -28,6 +39,7 @@ struct EndStatus {
   std::int64_t user_us = 0;
   std::int64_t system_us = 0;
   std::int64_t ended_ns = 0;
+  CrashText crash;
 };
 
 // The program runs, or the entry begins.

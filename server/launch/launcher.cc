@@ -14,6 +14,7 @@
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
+#include "server/launch/crash_file.h"
 
 namespace forkserver::server {
 namespace {
@@ -58,6 +59,25 @@ Result<ZygotePipes> MakeZygotePipes() {
   Result<Pipe> report = MakePipe();
   if (!report) return LaunchError("pipe", report.error());
   return ZygotePipes{std::move(*control), std::move(*report)};
+}
+
+Result<std::vector<UniqueFd>> Duplicate(const std::vector<UniqueFd>& fds) {
+  std::vector<UniqueFd> all;
+  for (const UniqueFd& fd : fds) {
+    all.emplace_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    if (!all.back()) return LaunchError("dup", SystemError("fcntl()", errno));
+  }
+  return all;
+}
+
+// Above every number that the set-up places something at.
+std::int64_t FirstFreeNumber(const protocol::Setup& setup) {
+  std::int64_t next = 3;
+  for (const protocol::FdPlacement& placement : setup.fds) {
+    // Numbers out of range are refused when the set-up is checked.
+    next = std::max(next, std::min(placement.child_fd, kMaxChildFd) + 1);
+  }
+  return next;
 }
 
 }  // namespace
@@ -122,9 +142,42 @@ void Launcher::SweepBefore(std::int64_t delay_ns) {
 
 Result<void> Launcher::LaunchExec(ProcessKey key, protocol::Setup setup,
                                   const std::vector<UniqueFd>& fds,
-                                  const ResourceLimits& limits, bool detach) {
-  return LaunchProcess(key, std::move(setup), fds, limits, detach,
-                       /*zygote=*/false);
+                                  const ResourceLimits& limits,
+                                  WorkerTraits traits) {
+  if (!traits.crash_report) {
+    return LaunchProcess(key, std::move(setup), fds, limits, traits.detach,
+                         /*zygote=*/false);
+  }
+  Result<std::vector<UniqueFd>> all = Duplicate(fds);
+  if (!all) return all.error();
+  if (auto inserted = InsertRelay(key, setup, *all); !inserted) {
+    return inserted;
+  }
+  UniqueFd crash_file;
+  if (const std::int64_t number = FirstFreeNumber(setup);
+      number <= kMaxChildFd) {
+    crash_file = PlaceCrashFile(number, setup, *all);
+  }
+  auto launched = LaunchProcess(key, std::move(setup), *all, limits,
+                                traits.detach, /*zygote=*/false);
+  if (launched) {
+    running_.at(key).crash_file = std::move(crash_file);
+  } else {
+    relays_.erase(key);
+  }
+  return launched;
+}
+
+Result<void> Launcher::InsertRelay(ProcessKey key, protocol::Setup& setup,
+                                   std::vector<UniqueFd>& fds) {
+  Result<std::unique_ptr<StderrRelay>> relay =
+      StderrRelay::Insert(poll_set_,
+                          {MakeToken(key, TokenKind::kRelaySource),
+                           MakeToken(key, TokenKind::kRelayTarget)},
+                          setup, fds);
+  if (!relay) return LaunchError("pipe", relay.error());
+  if (*relay) relays_[key] = std::move(*relay);
+  return {};
 }
 
 Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
@@ -198,16 +251,12 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
   if (!pipes) return pipes.error();
   // The zygote's ends go to the first two numbers above its other
   // descriptors; its environment names them.
-  std::vector<UniqueFd> all;
-  for (const UniqueFd& fd : fds) {
-    all.emplace_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    if (!all.back()) return LaunchError("dup", SystemError("fcntl()", errno));
-  }
-  std::int64_t next = 3;
+  Result<std::vector<UniqueFd>> duplicates = Duplicate(fds);
+  if (!duplicates) return duplicates.error();
+  std::vector<UniqueFd> all = std::move(*duplicates);
+  const std::int64_t next = FirstFreeNumber(setup);
   bool has_stderr = false;
   for (const protocol::FdPlacement& placement : setup.fds) {
-    // Numbers out of range are refused when the set-up is checked.
-    next = std::max(next, std::min(placement.child_fd, kMaxChildFd) + 1);
     has_stderr = has_stderr || placement.child_fd == 2;
   }
   const auto place = [&](std::int64_t child_fd, UniqueFd fd) {
@@ -291,18 +340,31 @@ Result<void> Launcher::LaunchNestedZygote(ProcessKey key, std::string id,
 Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
                                     ProcessKey zygote, std::string setup,
                                     std::vector<UniqueFd> fds,
-                                    const ResourceLimits& limits, bool detach) {
+                                    const ResourceLimits& limits,
+                                    WorkerTraits traits) {
   if (auto checked = CheckOneThread(); !checked) return checked.error();
+  if (traits.crash_report && fds.size() < protocol::kMaxFds) {
+    // What cannot be decoded is the zygote's to refuse.
+    if (auto decoded = protocol::DecodeBody<protocol::Setup>(setup)) {
+      if (auto inserted = InsertRelay(key, *decoded, fds); !inserted) {
+        return inserted;
+      }
+      setup = protocol::EncodeBody(*decoded);
+    }
+  }
   protocol::ForkWorker request;
   request.worker = std::move(id);
   request.setup.data = std::move(setup);
   request.limits = limits;
-  request.detach = detach;
+  request.detach = traits.detach;
   std::string frame = protocol::EncodeRequest(0, fds.size(), request);
-  if (auto checked = CheckZygoteFrame(frame, zygote); !checked) {
-    return checked.error();
+  auto done = CheckZygoteFrame(frame, zygote);
+  if (done) {
+    done = zygotes_.Fork(key, zygote, traits.detach, std::move(frame),
+                         std::move(fds));
   }
-  return zygotes_.Fork(key, zygote, detach, std::move(frame), std::move(fds));
+  if (!done) relays_.erase(key);
+  return done;
 }
 
 Result<void> Launcher::LaunchCanary(ProcessKey key, std::string id,
@@ -414,6 +476,10 @@ std::vector<LaunchEvent> Launcher::Process() {
       case TokenKind::kExamination:
         examiner_.OnReadable(key);
         break;
+      case TokenKind::kRelaySource:
+      case TokenKind::kRelayTarget:
+        OnRelay(key, event);
+        break;
       case TokenKind::kChildSignal:
       case TokenKind::kProcessEnd:
         break;
@@ -425,7 +491,37 @@ std::vector<LaunchEvent> Launcher::Process() {
     if (kind == TokenKind::kChildSignal) OnChildSignal();
   }
   if (sweep_due_ns_ && MonotonicNanoseconds() >= *sweep_due_ns_) Sweep();
+  if (!relays_.empty()) FinishRelays();
   return std::exchange(events_, {});
+}
+
+void Launcher::OnRelay(ProcessKey key, const PollSet::Event& event) {
+  const auto relay = relays_.find(key);
+  if (relay == relays_.end()) return;
+  if (KindOfToken(event.token) == TokenKind::kRelaySource) {
+    relay->second->OnReadable();
+  } else {
+    relay->second->OnWritable();
+  }
+}
+
+std::string Launcher::FinishRelay(ProcessKey key) {
+  const auto relay = relays_.find(key);
+  return relay == relays_.end() ? std::string() : relay->second->TakeTail();
+}
+
+void Launcher::FinishRelays() {
+  for (LaunchEvent& event : events_) {
+    if (auto* const ended = std::get_if<ProcessEnded>(&event)) {
+      ended->status.crash.stderr_tail = FinishRelay(ended->key);
+    } else if (auto* const unbegun = std::get_if<ProcessNeverBegan>(&event)) {
+      FinishRelay(unbegun->key);
+    } else if (auto* const failed = std::get_if<LaunchFailed>(&event)) {
+      FinishRelay(failed->key);
+    }
+  }
+  std::erase_if(relays_,
+                [](const auto& relay) { return relay.second->done(); });
 }
 
 void Launcher::OnStatus(ProcessKey key) {
@@ -474,12 +570,13 @@ void Launcher::OnEnd(ProcessKey key) {
   }
   const auto found = running_.find(key);
   if (found != running_.end()) {
-    const Running running = std::move(found->second);
+    Running running = std::move(found->second);
     running_.erase(found);
     if (running.slot != nullptr) keeper_.GiveSlot(running.slot);
     if (running.failed) return;
     if (!running.zygote) {
-      events_.push_back(ProcessEnded{key, *status});
+      status->crash.report = ReadCrashFile(running.crash_file);
+      events_.push_back(ProcessEnded{key, std::move(*status)});
       return;
     }
   } else if (zygotes_.OnTakenOverEnded(key, *status)) {

@@ -24,6 +24,7 @@
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
 #include "server/launch/reaper.h"
+#include "server/launch/stderr_relay.h"
 #include "server/launch/zygote_launcher.h"
 
 namespace forkserver::server {
@@ -42,13 +43,19 @@ class Launcher {
   // The events since the last call, in order.
   std::vector<LaunchEvent> Process();
 
+  struct WorkerTraits {
+    bool detach = false;
+    // The end of its standard error and, with libforkserver_crash in its
+    // LD_PRELOAD, where it crashed come with ProcessEnded.
+    bool crash_report = false;
+  };
   // Every launch begins with the proof that this process has one thread:
   // error "daemon_unsafe", naming the others.
   //
   // An exec worker: ProcessStarted or LaunchFailed follows, then ProcessEnded.
   Result<void> LaunchExec(ProcessKey key, protocol::Setup setup,
                           const std::vector<UniqueFd>& fds,
-                          const ResourceLimits& limits, bool detach);
+                          const ResourceLimits& limits, WorkerTraits traits);
 
   // A zygote: ZygoteIsReady follows or ZygoteEnded. Its set-up names its
   // program; `fds` belong to the set-up.
@@ -66,7 +73,7 @@ class Launcher {
   // A worker of a zygote: as LaunchExec.
   Result<void> LaunchForked(ProcessKey key, std::string id, ProcessKey zygote,
                             std::string setup, std::vector<UniqueFd> fds,
-                            const ResourceLimits& limits, bool detach);
+                            const ResourceLimits& limits, WorkerTraits traits);
   // A worker of `zygote` that runs no entry and exits with 0: as LaunchExec.
   Result<void> LaunchCanary(ProcessKey key, std::string id, ProcessKey zygote);
 
@@ -100,6 +107,7 @@ class Launcher {
     bool zygote = false;
     bool failed = false;
     std::atomic<pid_t>* slot = nullptr;  // the keeper's
+    UniqueFd crash_file;                 // what its crash handler writes to
   };
 
   Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd);
@@ -112,6 +120,13 @@ class Launcher {
                              const std::vector<UniqueFd>& fds,
                              const ResourceLimits& limits, bool detach,
                              bool zygote);
+  // Its standard error goes through a relay from now on.
+  Result<void> InsertRelay(ProcessKey key, protocol::Setup& setup,
+                           std::vector<UniqueFd>& fds);
+  void OnRelay(ProcessKey key, const PollSet::Event& event);
+  std::string FinishRelay(ProcessKey key);
+  // Adds what the relays know to the ends of their workers.
+  void FinishRelays();
   void OnStatus(ProcessKey key);
   void OnEnd(ProcessKey key);
   void OnChildSignal();
@@ -126,6 +141,7 @@ class Launcher {
   ZygoteLauncher zygotes_;
   Examiner examiner_;
   std::map<ProcessKey, Running> running_;
+  std::map<ProcessKey, std::unique_ptr<StderrRelay>> relays_;
   std::optional<std::int64_t> sweep_due_ns_;
   bool keeper_missing_ = false;
 };

@@ -16,14 +16,16 @@ enum class TokenKind : std::uint64_t {
   kZygoteStderr,
   kChildSignal,
   kExamination,
+  kRelaySource,
+  kRelayTarget,
 };
 
 constexpr std::uint64_t MakeToken(ProcessKey key, TokenKind kind) {
-  return key << 3 | static_cast<std::uint64_t>(kind);
+  return key << 4 | static_cast<std::uint64_t>(kind);
 }
-constexpr ProcessKey KeyOfToken(std::uint64_t token) { return token >> 3; }
+constexpr ProcessKey KeyOfToken(std::uint64_t token) { return token >> 4; }
 constexpr TokenKind KindOfToken(std::uint64_t token) {
-  return static_cast<TokenKind>(token & 7);
+  return static_cast<TokenKind>(token & 15);
 }
 
 }  // namespace forkserver::server

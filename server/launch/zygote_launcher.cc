@@ -251,6 +251,11 @@ Result<void> ZygoteLauncher::OnReport(ProcessKey reporter,
     auto exited = message.Decode<protocol::Exited>();
     if (!exited) return exited.error();
     OnExited(reporter, *exited);
+  } else if (type == protocol::Crash::kType) {
+    auto crash = message.Decode<protocol::Crash>();
+    if (!crash) return crash.error();
+    forked_.OnCrash(reporter, KeyOfId(crash->worker), crash->part,
+                    crash->data.data);
   } else if (type == protocol::Failed::kType) {
     auto failed = message.Decode<protocol::Failed>();
     if (!failed) return failed.error();

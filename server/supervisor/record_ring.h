@@ -1,4 +1,5 @@
-// The exit records of the last workers that ended. Older ones give way.
+// The exit records of the last workers that ended. Older ones give way. What
+// they say of crashes is longer, and goes earlier.
 #pragma once
 
 #include <forkserver/types.h>
@@ -15,6 +16,7 @@ namespace forkserver::server {
 class RecordRing {
  public:
   static constexpr std::size_t kCapacity = 10'000;
+  static constexpr std::size_t kCrashes = 500;
 
   explicit RecordRing(std::size_t capacity = kCapacity) : capacity_(capacity) {}
 
@@ -24,6 +26,14 @@ class RecordRing {
       order_.pop_front();
     }
     order_.push_back(key);
+    if (record.crash) {
+      crashes_.push_back(key);
+      if (crashes_.size() > kCrashes) {
+        const auto oldest = records_.find(crashes_.front());
+        if (oldest != records_.end()) oldest->second.crash.reset();
+        crashes_.pop_front();
+      }
+    }
     records_[key] = std::move(record);
   }
   // nullptr if it is not there (any more). Valid until the next Add.
@@ -36,6 +46,7 @@ class RecordRing {
  private:
   std::size_t capacity_;
   std::deque<ProcessKey> order_;
+  std::deque<ProcessKey> crashes_;  // not more than kCrashes
   std::unordered_map<ProcessKey, ExitRecord> records_;
 };
 

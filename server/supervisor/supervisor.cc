@@ -67,6 +67,11 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
     return bad("'name' is longer than " +
                std::to_string(protocol::kMaxNameBytes) + " bytes");
   }
+  if (policy.crash_report && policy.detach) {
+    return bad(
+        "'crash_report' is not for detached workers: their standard "
+        "error would end with forkserverd");
+  }
   for (const std::int64_t duration : {policy.timeout_ms, policy.grace_ms}) {
     if (duration < 0 || duration > kMaxDurationMs) {
       return bad("'timeout_ms' and 'grace_ms' must be in 0.." +
@@ -86,6 +91,7 @@ Worker& Supervisor::AddWorker(ProcessKey key, const Requester& requester,
   worker.detach = policy.detach;
   worker.timeout_ms = policy.timeout_ms;
   worker.grace_ms = policy.grace_ms;
+  worker.crash_report = policy.crash_report;
   worker.journey.received_ns = requester.received_ns;
   if (policy.timeout_ms > 0) {
     AddDeadline({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
@@ -123,7 +129,8 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
   if (auto launched = launcher_.LaunchExec(
-          key, std::move(*setup), fds, requester.limits, request.policy.detach);
+          key, std::move(*setup), fds, requester.limits,
+          {request.policy.detach, request.policy.crash_report});
       !launched) {
     return launched.error();
   }
@@ -161,7 +168,8 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   const ProcessKey key = ids_.Next();
   if (auto launched = launcher_.LaunchForked(
           key, ids_.IdOf(key), zygote->key, std::move(request.setup.data),
-          std::move(fds), limits, request.policy.detach);
+          std::move(fds), limits,
+          {request.policy.detach, request.policy.crash_report});
       !launched) {
     return launched.error();
   }
@@ -169,6 +177,8 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   worker.kind = WorkerKind::kForked;
   worker.zygote = zygote->key;
   worker.zygote_name = zygote->name;
+  worker.pristine = zygote->pristine;
+  worker.dirty = zygote->dirty;
   worker.journey.launch_begun_ns = begun_ns;
   AddDeadline(
       {begun_ns + zygote->entry_deadline_ns, key, DeadlineKind::kEntry});

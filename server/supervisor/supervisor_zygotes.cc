@@ -121,6 +121,7 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.freeze = zygote.freeze;
   configure.audit_policy = request.audit_policy;
   configure.ask = audit::SymbolsToAsk();
+  configure.crash_reports = true;
   Result<void> launched =
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(
@@ -173,6 +174,13 @@ void Supervisor::Handle(ZygoteAudited event) {
   Zygote* const zygote = zygotes_.Find(event.key);
   if (zygote == nullptr || zygote->state != ZygoteState::kStarting) return;
   zygote->audit = std::move(event.audit);
+  zygote->pristine = zygote->audit->verdict == AuditVerdict::kSafe;
+  for (const AuditFinding& reason : zygote->audit->reasons) {
+    zygote->dirty.push_back(audit::Describe(reason));
+  }
+  for (const std::string& unknown : zygote->audit->unreadable) {
+    zygote->dirty.push_back("it cannot be known: " + unknown);
+  }
   if (zygote->audit->verdict != AuditVerdict::kSafe &&
       zygote->audit_policy == AuditPolicy::kRefuse) {
     return Refuse(*zygote, UnsafeError(*zygote));

@@ -1,5 +1,9 @@
 #include "server/supervisor/worker.h"
 
+#include <csignal>
+
+#include "server/supervisor/crash_record.h"
+
 namespace forkserver::server {
 
 WorkerInfo DescribeWorker(const Worker& worker) {
@@ -43,6 +47,17 @@ ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) {
   } else {
     record.reason =
         end.status.signal ? EndReason::kSignaled : EndReason::kExited;
+  }
+  const bool failed = worker.crash_report && end.status.code.value_or(0) != 0;
+  // Where it was when its time was up is told too, if it left that.
+  const bool hung =
+      record.reason == EndReason::kTimeout && !end.status.crash.report.empty();
+  const bool crashed = end.status.signal && *end.status.signal != SIGTERM &&
+                       !end.status.crash.report.empty();
+  if (failed || hung || crashed || record.reason == EndReason::kSignaled) {
+    record.crash = MakeCrashReport(end.status);
+    record.crash->pristine = worker.pristine;
+    record.crash->dirty = worker.dirty;
   }
   return record;
 }

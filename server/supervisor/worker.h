@@ -32,6 +32,10 @@ struct Worker {
   std::optional<EndReason> reason;  // set by whoever stops it first
   std::vector<std::string> stacks;  // of one that did not reach its entry
   Journey journey;
+  // Of its zygote when it was forked; the daemon itself always is.
+  bool pristine = true;
+  std::vector<std::string> dirty;
+  bool crash_report = false;  // more than usual was asked for
 };
 
 // Without its exit record.

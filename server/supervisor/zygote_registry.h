@@ -48,6 +48,10 @@ struct Zygote {
   std::string quarantine;        // why, if it is
   std::vector<std::string> entries;
   std::vector<PreloadReport> preloads;
+  // False, with the reasons, where it serves though it is not safe to fork.
+  // Its workers' crash reports say so.
+  bool pristine = true;
+  std::vector<std::string> dirty;
 };
 
 class ZygoteRegistry {

@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -35,6 +37,69 @@ int Crash(WorkerContext&) {
   std::signal(SIGSEGV, SIG_DFL);
   std::raise(SIGSEGV);
   return 0;
+}
+
+// Each crashes in another way, with a handler as the zygote left it.
+int WriteToNull(WorkerContext&) {
+  volatile std::uintptr_t nowhere = 0x110;
+  *reinterpret_cast<volatile int*>(nowhere) = 1;
+  return 0;
+}
+
+int Abort(WorkerContext&) { std::abort(); }
+
+int DivideByZero(WorkerContext& context) {
+  const volatile int zero = context.args().empty() ? 0 : 1;
+  return 1000 / zero;
+}
+
+int CallNull(WorkerContext&) {
+  int (*volatile nothing)() = nullptr;
+  return nothing() + 1;
+}
+
+__attribute__((noinline)) int Recurse(volatile int* depth) {
+  volatile int here[64] = {*depth + 1};
+  return *depth < 0 ? 0 : Recurse(here) + here[1];
+}
+
+int OverflowStack(WorkerContext&) {
+  volatile int depth = 0;
+  return Recurse(&depth);
+}
+
+// Its last words are on a standard error that is a file.
+int AbortLoudly(WorkerContext& context) {
+  std::fprintf(stderr, "%s\n", context.args().c_str());
+  std::abort();
+}
+
+// Fills everything that it shares with the zygote with `args`, over and over.
+int ScribbleAndDie(WorkerContext& context) {
+  std::FILE* maps = std::fopen("/proc/self/maps", "re");
+  char line[4096];
+  while (maps != nullptr && std::fgets(line, sizeof(line), maps) != nullptr) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    char rights[5] = "";
+    if (std::sscanf(line, "%lx-%lx %4s", &begin, &end, rights) != 3 ||
+        std::string(rights) != "rw-s") {
+      continue;
+    }
+    char* const bytes = reinterpret_cast<char*>(begin);
+    for (unsigned long i = 0; i < end - begin; ++i) {
+      bytes[i] = context.args()[i % context.args().size()];
+    }
+  }
+  return std::raise(SIGKILL);
+}
+
+// A child of the worker crashes; the worker is killed.
+int CrashInChild(WorkerContext&) {
+  const pid_t pid = ::fork();
+  if (pid == 0) std::abort();
+  ::waitpid(pid, nullptr, 0);
+  return std::raise(SIGKILL);
 }
 
 int Throw(WorkerContext&) { throw std::runtime_error("no such luck"); }
@@ -242,6 +307,14 @@ int main(int argc, char** argv) {
   zygote.AddEntry("echo", Echo);
   zygote.AddEntry("exit_code", ExitCode);
   zygote.AddEntry("crash", Crash);
+  zygote.AddEntry("write_to_null", WriteToNull);
+  zygote.AddEntry("abort", Abort);
+  zygote.AddEntry("divide_by_zero", DivideByZero);
+  zygote.AddEntry("call_null", CallNull);
+  zygote.AddEntry("overflow_stack", OverflowStack);
+  zygote.AddEntry("abort_loudly", AbortLoudly);
+  zygote.AddEntry("scribble_and_die", ScribbleAndDie);
+  zygote.AddEntry("crash_in_child", CrashInChild);
   zygote.AddEntry("throw", Throw);
   zygote.AddEntry("sleep_forever", SleepForever);
   zygote.AddEntry("print_context", PrintContext);

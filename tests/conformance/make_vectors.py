@@ -119,6 +119,20 @@ JOURNEY = {
     "ended_ns": 81235568400001,
 }
 
+CRASH = {
+    "signal_name": "SIGSEGV",
+    "code_name": "SEGV_MAPERR",
+    "address": 0x110,
+    "address_module": "/usr/lib/libdispatch.so",
+    "thread": "render",
+    "frames": [{"module": "/usr/lib/libdispatch.so", "offset": 74565},
+               {"module": "", "offset": 140737488355327}],
+    "stderr_tail": "last words" + raw(b"\xff") + "\n",
+    "traceback": "Fatal Python error: Segmentation fault\n",
+    "pristine": False,
+    "dirty": ["thread 'OMP worker'"],
+}
+
 NO_JOURNEY = {key: 0 for key in JOURNEY}
 
 EXITED = {
@@ -340,7 +354,7 @@ def add_requests(v):
     v.frame("spawn_full", "spawn", {
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
         "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
-        "exit_only": True
+        "exit_only": True, "crash_report": True
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -349,7 +363,8 @@ def add_requests(v):
     v.frame("fork_full", "fork", {
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
-        "watch": True, "exit_only": True
+        "watch": True, "exit_only": True,
+        "crash_report": True
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)
@@ -399,6 +414,10 @@ def add_answers(v):
     v.frame("exit_message_lost", "exit_record", LOST, frame_type="exit",
             frame_id=2)
     v.body("exit_record_direct", "exit_record", dict(KILLED, direct=True))
+    v.body("exit_record_crash", "exit_record", dict(KILLED, crash=CRASH))
+    v.body("exit_record_crash_bare", "exit_record", dict(KILLED, crash={
+        "signal_name": "SIGKILL", "pristine": True
+    }))
     v.frame("snapshot_empty", "snapshot", {"workers": [], "zygotes": []},
             frame_type="reply", frame_id=11)
     v.frame("snapshot", "snapshot", {
@@ -462,7 +481,8 @@ def add_zygote_side(v):
     })
     v.frame("configure_full", "configure", {
         "protocol": 1, "name": "django", "preload": ["django"], "freeze": [],
-        "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"]
+        "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"],
+        "crash_reports": True
     })
     v.frame("fork_worker_minimal", "fork_worker",
             {"worker": "5f2c81a0-12", "setup": pack(SETUP)})
@@ -486,6 +506,14 @@ def add_zygote_side(v):
     })
     v.frame("failed", "failed",
             {"worker": "5f2c81a0-12", "pid": 0, "error": ERROR})
+    v.frame("crash", "crash", {
+        "worker": "5f2c81a0-12", "part": "report",
+        "data": b"signal 11 1 0x110\nthread 4712 main\n"
+    })
+    v.frame("crash_traceback", "crash", {
+        "worker": "5f2c81a0-12", "part": "traceback",
+        "data": b"Fatal Python error: Aborted\n\xff"
+    })
     v.frame("exited", "exited", {
         "worker": "5f2c81a0-12", "pid": 4712, "code": 0, "signal": None,
         "core": False, "max_rss_bytes": 1, "user_us": 127, "system_us": 128,

@@ -14,8 +14,8 @@ VECTORS = os.path.join(
     "conformance/vectors.json")
 CLASSES = {each.TYPE: each for each in Message.__subclasses__()}
 # What is only a part of other messages.
-PARTS = {"journey", "worker", "preload_report", "zygote", "audit_finding",
-         "thread_note", "library_answer"}
+PARTS = {"audit_finding", "crash_frame", "crash_report", "journey",
+         "library_answer", "preload_report", "thread_note", "worker", "zygote"}
 
 
 def vectors(kind):

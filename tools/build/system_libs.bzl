@@ -40,6 +40,15 @@ _LIBRARIES = {
         debian = "libcli11-dev",
         homebrew = "cli11",
     ),
+    # No homebrew: macOS does without.
+    "libdw": struct(
+        pkg_config = "libdw",
+        headers = ["elfutils"],
+        linked = True,
+        defines = [],
+        debian = "libdw-dev",
+        homebrew = None,
+    ),
     "nlohmann_json": struct(
         pkg_config = "nlohmann_json",
         headers = ["nlohmann"],
@@ -93,6 +102,9 @@ def _system_libs_impl(ctx):
     rules = ['package(default_visibility = ["//visibility:public"])']
     missing = []
     for name, library in _LIBRARIES.items():
+        if not library.homebrew and ctx.os.name.startswith("mac"):
+            rules.append('cc_library(name = "{}")'.format(name))
+            continue
         cflags = _pkg_config(ctx, program, library.pkg_config, "--cflags-only-I")
         folders = [f[2:] for f in cflags] + [p + "/include" for p in prefixes]
         found = _find_headers(ctx, library, folders)
@@ -115,7 +127,7 @@ def _system_libs_impl(ctx):
               "(tools/quickstart and tools/test install them.)\n").format(
             ", ".join([n for n, _ in missing]),
             " ".join([l.debian for _, l in missing]),
-            " ".join([l.homebrew for _, l in missing]),
+            " ".join([l.homebrew for _, l in missing if l.homebrew]),
         ))
     ctx.file("BUILD", "\n".join(rules))
 

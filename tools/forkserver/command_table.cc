@@ -4,6 +4,7 @@
 #include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/run_commands.h"
+#include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
 #include "tools/forkserver/zygote_commands.h"
 
@@ -81,6 +82,14 @@ constexpr Command kCommands[] = {
      "  2      unknown: something could not be read\n"
      "  125    it could not look, or wrong usage",
      kJsonOption | kDoctorOptions, kFailed, RunDoctor},
+    {"why", "ID [options]",
+     "Explain how a worker ended: signal, stack, last words, known causes.",
+     "Example:\n"
+     "  forkserver run --crash-report -- ./render; forkserver why $id\n"
+     "Exit codes:\n"
+     "  0      it has been explained\n"
+     "  125    no such worker, it has not ended, or no daemon",
+     kJsonOption | kWorkerId, kUsage, ExplainWorker},
     {"status", "[options]", "Show the daemon's state in numbers.",
      "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
     {"events", "[options]",

@@ -101,6 +101,10 @@ inline void AddWorkerOptions(CLI::App& app, Options& options) {
   app.add_flag("--detach", options.detach,
                "Print the worker's id and return; it lives on. Its streams "
                "that are terminals or output pipes become /dev/null");
+  app.add_flag("--crash-report", options.crash_report,
+               "Its exit record has the end of its standard error and, if it "
+               "crashed, where")
+      ->excludes(app.get_option("--detach"));
 }
 
 inline void AddForkOptions(CLI::App& app, Options& options) {

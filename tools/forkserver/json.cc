@@ -72,6 +72,9 @@ std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
 }
 std::string ToJson(const ZygoteInfo& zygote) { return Dump(zygote, kIndent); }
 std::string ToJson(const ExitRecord& record) { return Dump(record, kIndent); }
+std::string ToJson(const Explanation& explanation) {
+  return Dump(explanation, kIndent);
+}
 std::string ToJson(const DaemonStatus& status) { return Dump(status, kIndent); }
 std::string ToJson(const Audit& audit) { return Dump(audit, kIndent); }
 std::string ToJson(const SessionReport& report) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/forkserver/session_report.h"
+#include "tools/forkserver/explanation.h"
 
 namespace forkserver::cli {
 
@@ -16,6 +17,7 @@ std::string ToJson(const std::vector<WorkerInfo>& workers);
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const ExitRecord& record);
+std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);
 std::string ToJson(const Audit& audit);
 std::string ToJson(const SessionReport& report);

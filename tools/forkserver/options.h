@@ -33,6 +33,7 @@ struct Options {
   std::chrono::milliseconds timeout{0};
   std::chrono::milliseconds grace{5'000};
   bool detach = false;
+  bool crash_report = false;
 
   // `fork` and `zygote`; `zygote` is the name.
   std::string zygote;

@@ -37,6 +37,10 @@ int ReportEnd(const ExitRecord& record) {
   if (const char* explanation = ExplainReason(record.reason)) {
     PrintError("worker " + record.id + " " + explanation);
   }
+  if (record.crash && !record.crash->frames.empty()) {
+    PrintError("worker " + record.id +
+               " left word of where it was: " + "forkserver why " + record.id);
+  }
   if (record.reason == EndReason::kTimeout) return kWorkerTimeout;
   if (record.code) return static_cast<int>(*record.code & 0xff);
   if (record.signal) return kSignalBase + static_cast<int>(*record.signal);

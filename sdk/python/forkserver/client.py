@@ -139,6 +139,9 @@ class Client:
         timeout   seconds of wall clock, after which it is stopped; None: none
         grace     seconds between SIGTERM and SIGKILL when it is stopped
         detach    it outlives this client
+        crash_report
+                  its record is to say more if it crashes or fails; not with
+                  detach
 
         Raises LaunchFailed (`step` and `errno` say what failed: "execve" and
         ENOENT is "not found"), BadRequest, BadDescriptor, TooManyDescriptors,

@@ -48,6 +48,7 @@ class WorkerOptions(ProcessOptions, total=False):
     timeout: Optional[float]
     grace: float
     detach: bool
+    crash_report: bool
 
 
 class ForkOptions(WorkerOptions, total=False):
@@ -71,7 +72,7 @@ class ZygoteOptions(ProcessOptions, total=False):
 _PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
             "limits": None, "nice": None, "group": "process_group"}
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
-               timeout=None, grace=5.0, detach=False)
+               timeout=None, grace=5.0, detach=False, crash_report=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
                replace=False, audit_policy="refuse", entry_deadline=10.0,
@@ -110,6 +111,7 @@ class _Options:
             "grace_ms": milliseconds(self.grace, "grace"),
             "detach": _boolean(self.detach, "detach"),
             "watch": not self.detach,
+            "crash_report": _boolean(self.crash_report, "crash_report"),
         }
 
 

@@ -34,6 +34,39 @@ class Journey(Message):
     ended_ns: int = required(INTEGER, 0)
 
 
+@message("crash_frame")
+@dataclass
+class CrashFrame(Message):
+    """A place in the code of a worker that is gone: the path of a program or
+    library, and how far from its beginning in memory. `module` is empty where
+    there is none; `offset` is the address then."""
+    module: str = required(TEXT, "")
+    offset: int = required(INTEGER, 0)
+
+
+@message("crash_report")
+@dataclass
+class CrashReport(Message):
+    """What is known of a worker that crashed besides its wait status.
+
+    The worker wrote most of it itself: text of any kind, to be shown, not to
+    be trusted. `address` is what it was not allowed to touch, or None;
+    `frames` are native, innermost first; `traceback` is faulthandler's.
+    `pristine` is false if it was forked from a zygote that was not safe to
+    fork, for the reasons in `dirty`.
+    """
+    signal_name: str = required(TEXT, "")
+    code_name: str = optional(TEXT, "")
+    address: Optional[int] = optional(NULLABLE_INTEGER, None)
+    address_module: str = optional(TEXT, "")
+    thread: str = optional(TEXT, "")
+    frames: List[CrashFrame] = optional(nested_list(CrashFrame), [])
+    stderr_tail: str = optional(TEXT, "")
+    traceback: str = optional(TEXT, "")
+    pristine: bool = required(BOOLEAN, True)
+    dirty: List[str] = optional(TEXTS, [])
+
+
 @message("exit_record")
 @dataclass
 class ExitRecord(Message):
@@ -45,7 +78,8 @@ class ExitRecord(Message):
     "client_gone", "zygote_died", "fork_deadlock", "daemon_stopping", "lost".
     `stacks` are lines that say where one was that did not reach its entry
     ("fork_deadlock"). `direct` is true when no daemon was involved
-    (FORKSERVER_DISABLE=1).
+    (FORKSERVER_DISABLE=1). `crash` is there when a signal ended it that the
+    daemon did not send.
     """
     id: str = required(TEXT, "")
     name: str = required(TEXT, "")
@@ -63,6 +97,7 @@ class ExitRecord(Message):
     journey: Journey = required(nested(Journey), Journey)
     stacks: List[str] = optional(TEXTS, [])
     direct: bool = optional(BOOLEAN, False)
+    crash: Optional[CrashReport] = optional(nested(CrashReport), None)
 
 
 @message("worker")

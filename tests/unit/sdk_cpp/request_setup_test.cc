@@ -68,6 +68,13 @@ TEST_CASE("a limit that does not exist is refused with those that do") {
   CHECK(prepared.error().hint.find("nofile") != std::string::npos);
 }
 
+TEST_CASE("a crash report is asked for only where it is wanted") {
+  WorkerOptions options;
+  CHECK(!PreparePolicy(options).value().crash_report);
+  options.crash_report = true;
+  CHECK(PreparePolicy(options).value().crash_report);
+}
+
 TEST_CASE("negative durations are refused") {
   WorkerOptions options;
   options.grace = std::chrono::milliseconds(-1);

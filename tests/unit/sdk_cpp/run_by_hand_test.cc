@@ -47,7 +47,7 @@ TEST_CASE("by hand an entry's output comes before its result") {
 TEST_CASE("--list prints the names of the entries, one per line") {
   const HandRun run = RunZygoteProgram({"--list"});
   CHECK(ExitCodeOf(run) == 0);
-  CHECK(run.output.substr(0, 11) == "crash\necho\n");
+  CHECK(run.output.rfind("abort\nabort_loudly\n", 0) == 0);
 }
 
 TEST_CASE("--help explains the program and names its entries") {

@@ -64,3 +64,26 @@ TEST_CASE("a text that is cut short says so and stays UTF-8") {
     CHECK(failed.error.hint == "hint");
   }
 }
+
+TEST_CASE("a crash of any length is told in atomic writes that add up") {
+  for (const std::size_t size : {0, 1, 300, 480, 4096, 8192}) {
+    CAPTURE(size);
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) {
+      text += static_cast<char>('a' + i % 26);
+    }
+    std::string together;
+    for (const std::string& frame :
+         forkserver::EncodeCrash(std::string(128, 'w'), "traceback", text)) {
+      CHECK(frame.size() <= protocol::kMaxReportBytes);
+      auto message = protocol::Message::Parse(
+          std::string_view(frame).substr(protocol::kFrameHeaderBytes));
+      REQUIRE(message);
+      auto crash = message->Decode<protocol::Crash>();
+      REQUIRE(crash);
+      CHECK(crash->part == "traceback");
+      together += crash->data.data;
+    }
+    CHECK(together == text);
+  }
+}

@@ -54,6 +54,28 @@ TEST_CASE_FIXTURE(Fixture, "a report of another zygote means nothing") {
   CHECK(workers.has_unstarted());
 }
 
+TEST_CASE_FIXTURE(Fixture, "what a crashed worker left is put together") {
+  REQUIRE(workers.Add(2, kZygote, /*detach=*/false));
+  workers.OnStarted(kZygote, {2, 1234, 1, 1});
+  workers.OnCrash(kZygote, 2, "report", "signal 11 ");
+  workers.OnCrash(kZygote + 1, 2, "report", "of another zygote");
+  workers.OnCrash(kZygote, 3, "report", "of nobody");
+  workers.OnCrash(kZygote, 2, "novelty", "of a newer zygote");
+  workers.OnCrash(kZygote, 2, "report", "1 0x0\n");
+  const std::string endless(3000, 'x');
+  for (int i = 0; i < 10; ++i) {
+    workers.OnCrash(kZygote, 2, "traceback", endless);
+  }
+  EndStatus status;
+  status.observed = true;
+  status.signal = 11;
+  workers.OnExited(kZygote, 2, 1234, status);
+  REQUIRE(events.size() == 2);
+  const auto& ended = std::get<ProcessEnded>(events.back());
+  CHECK(ended.status.crash.report == "signal 11 1 0x0\n");
+  CHECK(ended.status.crash.traceback.size() == CrashText::kMaxBytes);
+}
+
 TEST_CASE_FIXTURE(Fixture,
                   "workers of a dead zygote that were not detached "
                   "never began") {

@@ -14,12 +14,15 @@ from forkserver.protocol.fields import (BINARY, BOOLEAN, FD_PLACEMENTS,
                                         TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
-from forkserver.records import (Audit, AuditFinding, DaemonStatus, Event,
-                                ExitRecord, Journey, PreloadReport, Snapshot,
-                                ThreadNote, WorkerInfo, ZygoteInfo)
+from forkserver.records import (Audit, AuditFinding, CrashFrame, CrashReport,
+                                DaemonStatus, Event, ExitRecord, Journey,
+                                PreloadReport, Snapshot, ThreadNote,
+                                WorkerInfo, ZygoteInfo)
 
 __all__ = [
-    "Audit", "AuditFinding", "LibraryAnswer", "ThreadNote", "Configure", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "Audit", "AuditFinding", "Configure", "Crash", "CrashFrame",
+    "CrashReport", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "LibraryAnswer", "ThreadNote",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
     "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
@@ -79,6 +82,7 @@ class Spawn(Message):
     detach: bool = optional(BOOLEAN, False)
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
+    crash_report: bool = optional(BOOLEAN, False)
 
 
 @message("fork")
@@ -92,6 +96,7 @@ class Fork(Message):
     detach: bool = optional(BOOLEAN, False)
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
+    crash_report: bool = optional(BOOLEAN, False)
 
 
 @message("worker_reply")
@@ -254,6 +259,7 @@ class Configure(Message):
     freeze: List[str] = required(TEXTS, [])
     audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
     ask: List[str] = optional(TEXTS, [])
+    crash_reports: bool = optional(BOOLEAN, False)
 
 
 @message("fork_worker")
@@ -310,6 +316,15 @@ class Failed(Message):
     worker: str = required(TEXT, "")
     pid: int = required(INTEGER, 0)
     error: ErrorBody = required(nested(ErrorBody), ErrorBody)
+
+
+@message("crash")
+@dataclass
+class Crash(Message):
+    """A piece of what a worker left that crashed."""
+    worker: str = required(TEXT, "")
+    part: str = required(TEXT, "")
+    data: bytes = required(BINARY, b"")
 
 
 @message("exited")

@@ -1,9 +1,11 @@
 """Reports of a zygote whose texts must fit into one atomic write."""
 
+from typing import Iterator
+
 from forkserver.errors import Error
 from forkserver.protocol import MAX_REPORT_BYTES
 from forkserver.protocol.framing import encode_request
-from forkserver.protocol.messages import ErrorBody, Failed
+from forkserver.protocol.messages import Crash, ErrorBody, Failed
 
 _ELLIPSIS = "..."
 
@@ -22,6 +24,15 @@ def encode_failed(worker: str, pid: int, error: Error) -> bytes:
         setattr(body, name, _shorten(getattr(body, name), excess))
         frame = encode_request(failed)
     return frame
+
+
+def encode_crash(worker: str, part: str, text: bytes) -> Iterator[bytes]:
+    """The frames of `crash`, each at most 512 bytes, for a text of any
+    length."""
+    # The length of longer data takes a byte more.
+    room = MAX_REPORT_BYTES - 1 - len(encode_request(Crash(worker, part)))
+    for start in range(0, len(text), room):
+        yield encode_request(Crash(worker, part, text[start:start + room]))
 
 
 def _bytes(text: str) -> bytes:

@@ -7,29 +7,35 @@ from typing import Dict, NamedTuple
 
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import Exited
+from forkserver.protocol.reports import encode_crash
 from forkserver.zygote_host.child_ends import (ChildEnd, peek_ended_child,
                                                reap)
+from forkserver.zygote_host.crash_reports import CrashReports
 
 
 class _Child(NamedTuple):
     worker: str
     detach: bool
+    crash_slot: int
 
 
 class Children:
-    """Passive. Borrows the report pipe."""
+    """Passive. Borrows the report pipe, and what knows of crashes."""
 
-    def __init__(self, report_fd: int) -> None:
+    def __init__(self, report_fd: int, crashes: CrashReports) -> None:
         self._report_fd = report_fd
+        self._crashes = crashes
         self._by_pid: Dict[int, _Child] = {}
         self._by_worker: Dict[str, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_pid)
 
-    def add(self, pid: int, worker: str, detach: bool) -> None:
+    def add(self, pid: int, worker: str, detach: bool,
+            crash_slot: int = -1) -> None:
+        """`crash_slot` is given back when it has ended."""
         self._by_worker[worker] = pid
-        self._by_pid[pid] = _Child(worker, detach)
+        self._by_pid[pid] = _Child(worker, detach, crash_slot)
 
     def send_signal(self, worker: str, number: int, group: bool) -> None:
         """Nothing happens if it has been reaped: the pid is another's."""
@@ -62,6 +68,9 @@ class Children:
         child = self._by_pid.pop(end.pid, None)
         if child is not None:
             del self._by_worker[child.worker]
+            if end.signal is not None:
+                self._report_crash(child)
+            self._crashes.give(child.crash_slot)
             report = Exited(child.worker, end.pid, end.code, end.signal,
                             end.core, end.max_rss_bytes, end.user_us,
                             end.system_us,
@@ -72,6 +81,11 @@ class Children:
             if not child.detach:
                 _kill_group(end.pid, signal.SIGKILL)
         reap(end.pid)
+
+    def _report_crash(self, child: _Child) -> None:
+        for part, text in self._crashes.collect(child.crash_slot):
+            for frame in encode_crash(child.worker, part, text):
+                write_report(self._report_fd, frame)
 
 
 def _send_signal_to(pid: int, number: int, group: bool) -> None:

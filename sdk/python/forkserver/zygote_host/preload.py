@@ -16,7 +16,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from forkserver.errors import Error, make_error
 from forkserver.records import PreloadReport, ThreadNote
-from forkserver.zygote_host import main_module, sources, system
+from forkserver.zygote_host import (crash_reports, main_module, sources,
+                                    system)
 from forkserver.zygote_host.descriptors import list_descriptors
 from forkserver.zygote_host.os_guard import OsGuard
 from forkserver.zygote_host.thread_table import Rule, Thread, find_rule
@@ -150,6 +151,7 @@ class _CrashReports:
 
         def enable(*args: Any, **kwargs: Any) -> None:
             self._wanted = True
+            crash_reports.somebody_enabled_faulthandler()
             self._enable(*args, **kwargs)
 
         faulthandler.enable = enable

@@ -17,6 +17,7 @@ from forkserver.protocol.reports import encode_failed
 from forkserver.zygote_host import startup
 from forkserver.zygote_host.channels import Channels
 from forkserver.zygote_host.children import Children
+from forkserver.zygote_host.crash_reports import CrashReports
 from forkserver.zygote_host.environment import (EnvironmentReplacer,
                                                 FrozenEnvironment)
 from forkserver.zygote_host.nested import NestedZygote, become_zygote
@@ -63,7 +64,8 @@ class _Server:
         self._reader = reader
         self._self_audit = prepared.self_audit
         self._refuse_unsafe = prepared.configure.audit_policy == "refuse"
-        self._children = Children(channels.report_fd)
+        self._crashes = CrashReports(prepared.configure.crash_reports)
+        self._children = Children(channels.report_fd, self._crashes)
         self._signals = ZygoteSignals(channels.control.fileno())
         self._retired = False
         self._parent = ForkParent(
@@ -71,7 +73,7 @@ class _Server:
             FrozenEnvironment(channels.environment,
                               prepared.configure.freeze),
             EnvironmentReplacer(), StreamSettings(), prepared.after_fork,
-            self._signals)
+            self._signals, self._crashes)
 
     def run(self) -> Outcome:
         while True:
@@ -125,15 +127,21 @@ class _Server:
         try:
             self._check_fork(frame)
             plan = plan_worker(parent, body, frame.fds)
-            pid = _fork_quietly()
+            slot = self._crashes.take()
+            try:
+                pid = _fork_quietly()
+            except Error:
+                self._crashes.give(slot)
+                raise
         except Error as error:
             self._report_failed(body.worker, error)
             return None
         if pid == 0:
             forked_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
             self._control.detach()
-            return become_worker(parent, plan, forked_ns)
-        self._children.add(pid, body.worker, body.detach)
+            return become_worker(parent, plan, forked_ns, slot)
+        self._crashes.forget_child()
+        self._children.add(pid, body.worker, body.detach, slot)
         return None
 
     def _fork_zygote(self, frame: Frame) -> Optional[NestedZygote]:

@@ -15,10 +15,11 @@ from forkserver.errors import Error, LaunchFailed, UnknownEntry
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import ForkWorker, Setup, Started
 from forkserver.protocol.reports import encode_failed
-from forkserver.zygote_host import call_entry, system
+from forkserver.zygote_host import call_entry, crash_reports, system
 from forkserver.zygote_host.child_setup import (ChildPlan, apply_plan,
                                                 plan_setup)
 from forkserver.zygote_host.context import WorkerContext
+from forkserver.zygote_host.crash_reports import CrashReports
 from forkserver.zygote_host.environment import (EnvironmentPlan,
                                                 EnvironmentReplacer,
                                                 FrozenEnvironment,
@@ -48,6 +49,7 @@ class ForkParent(NamedTuple):
     streams: StreamSettings
     after_fork: List[Callable[[], Any]]
     signals: ZygoteSignals
+    crashes: CrashReports
 
 
 class WorkerPlan(NamedTuple):
@@ -92,7 +94,7 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
 
 
 def become_worker(parent: ForkParent, plan: WorkerPlan,
-                  forked_ns: int) -> Worker:
+                  forked_ns: int, crash_slot: int) -> Worker:
     """In the child. Does not return if a step fails: that is reported."""
     if not plan.detach and not system.set_parent_death_signal(
             signal.SIGKILL, parent.pid):
@@ -103,8 +105,11 @@ def become_worker(parent: ForkParent, plan: WorkerPlan,
     try:
         # Before the numbers of its descriptors may be somebody else's.
         parent.signals.restore_in_child()
-        kept = apply_plan(plan.setup, kept)
+        moved = apply_plan(plan.setup,
+                           [*kept, *parent.crashes.open_in_child(crash_slot)])
+        kept, crash_fds = moved[:len(kept)], moved[len(kept):]
         become_process(parent, plan.environment, context.argv)
+        parent.crashes.become_child(crash_fds)
         if not plan.canary:
             for hook in parent.after_fork:
                 _run_hook(hook)
@@ -145,7 +150,7 @@ def become_process(parent: ForkParent, environment: EnvironmentPlan,
     atexit._clear()
     replace_environment(environment)
     parent.streams.reopen()
-    if faulthandler.is_enabled():
+    if faulthandler.is_enabled() and not crash_reports.writes_here:
         faulthandler.enable()
     if argv:
         sys.argv = list(argv)

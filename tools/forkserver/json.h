@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/forkserver/fork_report.h"
 #include "tools/forkserver/session_report.h"
 
 namespace forkserver::cli {
@@ -19,7 +20,12 @@ std::string ToJson(const ExitRecord& record);
 std::string ToJson(const DaemonStatus& status);
 std::string ToJson(const Audit& audit);
 std::string ToJson(const SessionReport& report);
+std::string ToJson(const CommandReport& report);
 // On one line.
 std::string ToJson(const Event& event);
+std::string ToJson(const ForkReport& report);
+
+// The other way: one report a line, others are left out.
+std::vector<ForkReport> ParseForkReports(const std::string& lines);
 
 }  // namespace forkserver::cli

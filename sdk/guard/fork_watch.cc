@@ -14,7 +14,10 @@
 #include "sdk/guard/thread_table.h"
 
 extern "C" {
-[[gnu::visibility("default")]] char forkserver_guard_instance = 0;
+// The name leads to the first copy that is loaded, this one or another.
+char forkserver_guard_own_instance = 0;
+extern char forkserver_guard_instance
+    [[gnu::alias("forkserver_guard_own_instance")]];
 }
 
 namespace forkserver::guard {
@@ -178,7 +181,7 @@ void AwaitReports() {
 void SetUp() {
   // Of two guards the one that the program calls.
   if (::dlsym(RTLD_DEFAULT, "forkserver_guard_instance") !=
-      &forkserver_guard_instance) {
+      &forkserver_guard_own_instance) {
     return;
   }
   const char* const text = std::getenv(kModeVariable);

@@ -19,6 +19,7 @@ inline constexpr char kJsonOption[] = "--json";
 inline constexpr char kQuietOption[] = "--quiet";
 
 inline constexpr int kMaxFrames = 24;
+inline constexpr int kMaxThreadFrames = 16;  // each thread pays for them
 inline constexpr int kMaxThreadStacks = 128;
 inline constexpr int kMaxThreads = 4096;
 inline constexpr int kMaxNames = 64;

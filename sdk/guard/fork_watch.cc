@@ -13,12 +13,9 @@
 #include "sdk/guard/snapshot.h"
 #include "sdk/guard/thread_table.h"
 
-extern "C" {
 // The name leads to the first copy that is loaded, this one or another.
-char forkserver_guard_own_instance = 0;
-extern char forkserver_guard_instance
-    [[gnu::alias("forkserver_guard_own_instance")]];
-}
+extern "C" [[gnu::visibility("default")]] char forkserver_guard_instance;
+char forkserver_guard_instance = 0;
 
 namespace forkserver::guard {
 namespace {
@@ -180,8 +177,11 @@ void AwaitReports() {
 
 void SetUp() {
   // Of two guards the one that the program calls.
-  if (::dlsym(RTLD_DEFAULT, "forkserver_guard_instance") !=
-      &forkserver_guard_own_instance) {
+  Dl_info first = {}, self = {};
+  if (::dladdr(::dlsym(RTLD_DEFAULT, "forkserver_guard_instance"), &first) ==
+          0 ||
+      ::dladdr(reinterpret_cast<const void*>(&known_stacks), &self) == 0 ||
+      first.dli_fbase != self.dli_fbase) {
     return;
   }
   const char* const text = std::getenv(kModeVariable);
@@ -220,7 +220,7 @@ ForkAttempt BeforeFork(const void* caller, bool may_not_return) {
   errno = saved;
   if (!suspicious) return attempt;
   Stack stack;
-  CaptureStack(caller, stack);
+  CaptureStack(caller, kMaxFrames, stack);
   KnownStack* const known = FindStack(stack);
   const bool at_once = mode == Mode::kDeny || mode == Mode::kAbort;
   if (at_once && IsPythonSubprocess(caller)) return attempt;

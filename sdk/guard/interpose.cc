@@ -5,6 +5,7 @@
 // safe ways, and need not be. A bare clone(2) is not seen either.
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 #include <termios.h>
 #include <unistd.h>
@@ -92,7 +93,7 @@ int GUARD(pthread_create)(pthread_t* thread, const pthread_attr_t* attributes,
     return REAL(pthread_create)(thread, attributes, function, argument);
   }
   Stack stack;
-  CaptureStack(CALLER, stack);
+  CaptureStack(CALLER, kMaxThreadFrames, stack);
   void* const note = NoteThread(function, argument, stack);
   if (note == nullptr) {
     return REAL(pthread_create)(thread, attributes, function, argument);
@@ -181,3 +182,25 @@ int execveat(int folder, const char* path, char* const arguments[],
 #endif
 
 }  // extern "C"
+
+#ifndef __linux__
+// dyld(1): whoever calls the second gets the first.
+struct Interposed {
+  const void* replacement;
+  const void* original;
+};
+
+#define INTERPOSED(name)                        \
+  {                                             \
+    reinterpret_cast<const void*>(GUARD(name)), \
+        reinterpret_cast<const void*>(&::name)  \
+  }
+
+[[gnu::used,
+  gnu::section("__DATA,__interpose")]] static const Interposed kInterposed[] = {
+    INTERPOSED(fork),           INTERPOSED(forkpty),        INTERPOSED(daemon),
+    INTERPOSED(pthread_create), INTERPOSED(pthread_atfork), INTERPOSED(execve),
+    INTERPOSED(execv),          INTERPOSED(execvp),         INTERPOSED(execl),
+    INTERPOSED(execlp),         INTERPOSED(execle),
+};
+#endif

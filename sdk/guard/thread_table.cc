@@ -1,12 +1,12 @@
 #include "sdk/guard/thread_table.h"
 
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <unwind.h>
 
 #include <atomic>
 #include <cstddef>
+
+#include "sdk/guard/snapshot.h"
 
 namespace forkserver::guard {
 namespace {
@@ -61,6 +61,7 @@ void GiveBack(void* note_pointer) {
 
 struct Walk {
   std::uint64_t caller;
+  std::uint32_t frames;
   bool found;
   Stack* stack;
 };
@@ -72,7 +73,7 @@ _Unwind_Reason_Code TakeFrame(_Unwind_Context* context, void* walk_pointer) {
   walk.found = walk.found || address == walk.caller;
   if (!walk.found) return _URC_NO_REASON;
   walk.stack->addresses[walk.stack->count++] = address;
-  return walk.stack->count == kMaxFrames ? _URC_END_OF_STACK : _URC_NO_REASON;
+  return walk.stack->count == walk.frames ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
 }  // namespace
@@ -99,7 +100,7 @@ void* NoteThread(void* (*function)(void*), void* argument, const Stack& stack) {
 
 void* RunNotedThread(void* note_pointer) {
   Note& note = *static_cast<Note*>(note_pointer);
-  note.id.store(::syscall(SYS_gettid), std::memory_order_release);
+  note.id.store(ThisThread(), std::memory_order_release);
   // Told of every end of a thread, pthread_exit() and cancellation too.
   ::pthread_setspecific(key, &note);
   return note.function(note.argument);
@@ -139,8 +140,8 @@ void ForgetThreadsAfterFork() {
   free_list.store(kNone);
 }
 
-void CaptureStack(const void* caller, Stack& stack) {
-  Walk walk = {reinterpret_cast<std::uint64_t>(caller), false, &stack};
+void CaptureStack(const void* caller, std::uint32_t frames, Stack& stack) {
+  Walk walk = {reinterpret_cast<std::uint64_t>(caller), frames, false, &stack};
   _Unwind_Backtrace(&TakeFrame, &walk);
   if (walk.found) return;
   stack.addresses[0] = walk.caller;

@@ -30,7 +30,7 @@ std::uint64_t ThreadsEverStarted();
 void ForgetThreadsAfterFork();
 
 // The stack from the function that called the one which has `caller` for its
-// return address.
-void CaptureStack(const void* caller, Stack& stack);
+// return address, up to `frames`.
+void CaptureStack(const void* caller, std::uint32_t frames, Stack& stack);
 
 }  // namespace forkserver::guard

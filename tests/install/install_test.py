@@ -248,6 +248,25 @@ class PythonPackage(InstallTestCase):
         self.assertEqual(tree(home), {})
 
 
+class Guard(InstallTestCase):
+    """`forkserver guard` finds its library in the prefix."""
+
+    def test_an_unsafe_fork_is_reported(self):
+        code = ("import os, threading\n"
+                "end = threading.Event()\n"
+                "threading.Thread(target=end.wait, daemon=True).start()\n"
+                "if os.fork() == 0: os._exit(0)\n"
+                "os.wait()\n")
+        result = subprocess.run(
+            [f"{self.prefix}/bin/forkserver", "guard", "--", sys.executable,
+             "-c", code], env={**self.sandbox.environment,
+                               "FORKSERVER_BIN": ""},
+            text=True, timeout=120, capture_output=True, check=False)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertEqual(result.stderr.count("forkguard:"), 1, result.stderr)
+        self.assertIn("unsafe to fork", result.stderr)
+
+
 class Consumers(InstallTestCase):
     """Programs built with what is in the prefix, and with nothing else."""
 

@@ -29,6 +29,9 @@ extern char** environ;
 namespace forkserver::cli {
 namespace {
 
+constexpr char kLibrary[] = "libforkguard.so";  // on macOS too
+constexpr char kSeparator = ':';
+
 // Installed: bin/forkserver and lib/forkserver/. As Bazel builds them:
 // tools/forkserver/forkserver and sdk/guard/.
 Result<std::string> FindLibrary() {
@@ -43,19 +46,18 @@ Result<std::string> FindLibrary() {
   std::string looked;
   for (const std::string& each : folders) {
     char path[PATH_MAX];
-    const std::string file = each + GuardLibraryName();
+    const std::string file = each + kLibrary;
     if (::realpath(file.c_str(), path) != nullptr) return std::string(path);
     looked += (looked.empty() ? "" : ", ") + each;
   }
   return MakeError(error_code::kSystem,
-                   GuardLibraryName() + " was not found in " + looked,
+                   std::string(kLibrary) + " was not found in " + looked,
                    "install it with tools/install");
 }
 
 bool IsPreloaded(const std::string& preloaded, const std::string& library) {
-  const char separator = PreloadSeparator();
-  const std::string all = separator + preloaded + separator;
-  return all.find(separator + library + separator) != std::string::npos;
+  const std::string all = kSeparator + preloaded + kSeparator;
+  return all.find(kSeparator + library + kSeparator) != std::string::npos;
 }
 
 void Set(const char* name, const std::string& value) {
@@ -73,7 +75,7 @@ Result<void> SetUpEnvironment(const Options& options,
   if (!within) {
     Set(PreloadVariable(), preloaded == nullptr || *preloaded == '\0'
                                ? *library
-                               : *library + PreloadSeparator() + preloaded);
+                               : *library + kSeparator + preloaded);
     ::unsetenv(guard::kModeVariable);
     ::unsetenv(guard::kWindowVariable);
     ::unsetenv(guard::kReportVariable);

@@ -15,8 +15,5 @@ Result<std::string> FindGuardable(const std::string& name);
 
 // What LD_PRELOAD is here.
 const char* PreloadVariable();
-// Between the files in it.
-char PreloadSeparator();
-std::string GuardLibraryName();
 
 }  // namespace forkserver::cli

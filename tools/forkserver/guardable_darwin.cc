@@ -27,7 +27,5 @@ Result<std::string> FindGuardable(const std::string& name) {
 }
 
 const char* PreloadVariable() { return "DYLD_INSERT_LIBRARIES"; }
-char PreloadSeparator() { return ':'; }
-std::string GuardLibraryName() { return "libforkguard.dylib"; }
 
 }  // namespace forkserver::cli

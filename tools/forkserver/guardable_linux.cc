@@ -129,7 +129,5 @@ Result<std::string> FindGuardable(const std::string& name) {
 }
 
 const char* PreloadVariable() { return "LD_PRELOAD"; }
-char PreloadSeparator() { return ':'; }
-std::string GuardLibraryName() { return "libforkguard.so"; }
 
 }  // namespace forkserver::cli

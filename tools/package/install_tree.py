@@ -30,6 +30,7 @@ HEADERS = ["client", "error", "result", "types", "version", "zygote"]
 BUILT = {
     "server/forkserverd": "bin/forkserverd",
     "tools/forkserver/forkserver": "bin/forkserver",
+    "sdk/guard/libforkguard.so": "lib/forkserver/libforkguard.so",
     "tools/package/libforkserver_client.a": "lib/libforkserver_client.a",
     "tools/package/libforkserver_zygote.a": "lib/libforkserver_zygote.a",
     **{

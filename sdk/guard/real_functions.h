@@ -35,10 +35,15 @@ void* FindReal(RealFunction function);
 
 #else
 
-#include <util.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 
 #define GUARD(name) guard_##name
 #define GUARD_CONST
+
+// <util.h>, which not all have that compile this.
+extern "C" int forkpty(int* master, char* name, struct termios* terminal,
+                       struct winsize* size);
 #define REAL(name) (&::name)
 
 #endif

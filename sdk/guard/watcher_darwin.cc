@@ -97,7 +97,7 @@ void WatchChild(Watch& watch, const WatcherSettings& settings) {
 template <typename Main>
 int RunBriefChild(Main main) {
   sigset_t all, before;
-  ::sigfillset(&all);
+  sigfillset(&all);  // a macro
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const int saved = errno;
   const pid_t pid = ::fork();

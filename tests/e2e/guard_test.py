@@ -64,7 +64,6 @@ class UnsafeForks(GuardTestCase):
         self.assertIn("'counter'", report["audit"]["reasons"][0]["what"])
 
     def test_a_thousand_forks_of_one_stack_give_one_report(self):
-        # One at a time: a report is made before the next fork.
         result = self.python(THREADED + """
 for _ in range(1000):
     pid = os.fork()

@@ -23,9 +23,10 @@ namespace {
 constexpr std::size_t kMaxWatches = 256;
 constexpr std::size_t kMaxStacks = 1024;
 constexpr std::uint64_t kNoStack = 0;
+// A longer window does not keep a program from its end.
+constexpr long kLongestDelayMs = 1'000;
 
-enum Use { kFree, kClaimed, kInUse };
-constexpr int kNotStarted = 1;  // what IsOver() takes for a watcher's id
+enum Use { kFree, kClaimed, kWatched };
 
 struct Slot {
   std::atomic<int> use = kFree;
@@ -95,13 +96,14 @@ std::uint64_t LooksOf(const ForkRecord& record) {
 bool Claim(Slot& slot) {
   int use = kFree;
   if (slot.use.compare_exchange_strong(use, kClaimed)) return true;
-  if (use != kInUse || !IsOver(*slot.watch.load()) ||
+  if (use != kWatched || !IsOver(*slot.watch.load()) ||
       !slot.use.compare_exchange_strong(use, kClaimed)) {
     return false;
   }
-  // Another thread may have taken it over between the two lines above.
-  if (slot.watch.load()->watcher.load() == 0) return true;
-  slot.use.store(kInUse);
+  // Another thread may have taken it over between the two lines above, and
+  // have a watcher of its own by now.
+  if (IsOver(*slot.watch.load())) return true;
+  slot.use.store(kWatched);
   return false;
 }
 
@@ -118,19 +120,19 @@ Watch* TakeWatch() {
       watch = static_cast<Watch*>(memory);
       slot.watch.store(watch);
     }
-    watch->watcher.store(kNotStarted);
+    watch->slot = static_cast<int>(&slot - slots);
+    watch->watcher.store(0);
+    watch->own_child = 0;
     watch->serial.fetch_add(1);
     watch->state.store(kForked);
-    slot.use.store(kInUse);
     return watch;
   }
   return nullptr;
 }
 
-void GiveBack(Watch& watch) {
-  watch.own_child = 0;
-  watch.watcher.store(0);
-}
+// It is claimed until nobody but its watcher uses it any more: a watcher may
+// have ended before the thread that made it goes on.
+void LeaveToWatcher(Watch& watch) { slots[watch.slot].use.store(kWatched); }
 
 void FillRecord(const void* function, const Stack& stack, ForkRecord& record) {
   record.size = sizeof(ForkRecord);
@@ -157,12 +159,13 @@ void CopyVariable(const char* name, char (&target)[4096]) {
   }
 }
 
-// The children that are gone need not be waited for, and a report that comes
-// after the program's end is lost on whoever reads its standard error.
+// A report that comes after the program's end is lost on whoever reads its
+// standard error. Children that are gone need not be waited for.
 void AwaitReports() {
+  if (settings.window_ms > kLongestDelayMs) return;
   for (Slot& slot : slots) {
     Watch* const watch = slot.watch.load();
-    if (slot.use.load() != kInUse || IsOver(*watch)) continue;
+    if (slot.use.load() != kWatched || IsOver(*watch)) continue;
     if (watch->state.load() == kForked && watch->record.child > 0 &&
         ::kill(static_cast<pid_t>(watch->record.child), 0) != 0) {
       TellWatcher(*watch, kParentEnds);
@@ -241,19 +244,16 @@ ForkAttempt BeforeFork(const void* caller, bool may_not_return) {
       known->state.store(code == 0 ? watch->looks : kReported);
       attempt.refused = code == 1;
     }
-    GiveBack(*watch);
+    LeaveToWatcher(*watch);
     if (attempt.refused && mode == Mode::kAbort) std::abort();
     return attempt;
   }
   if (known->state.load() == watch->looks) {
-    GiveBack(*watch);
+    LeaveToWatcher(*watch);
     return attempt;
   }
+  if (may_not_return) StartWatcher(*watch, settings);
   attempt.watch = watch;
-  if (may_not_return && !StartWatcher(*watch, settings)) {
-    GiveBack(*watch);
-    attempt.watch = nullptr;
-  }
   return attempt;
 }
 
@@ -261,10 +261,10 @@ void AfterForkInParent(const ForkAttempt& attempt, pid_t child) {
   if (attempt.watch == nullptr) return;
   Watch& watch = *attempt.watch;
   watch.record.child = child;
-  if (child < 0 || watch.state.load() == kExecuted ||
-      !StartWatcher(watch, settings)) {
-    GiveBack(watch);
+  if (child >= 0 && watch.state.load() != kExecuted) {
+    StartWatcher(watch, settings);
   }
+  LeaveToWatcher(watch);
 }
 
 void AfterForkInChild(const ForkAttempt& attempt) {

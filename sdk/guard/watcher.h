@@ -30,6 +30,7 @@ struct Watch {
   std::atomic<std::uint32_t> serial;
   std::atomic<int> watcher;  // 0: ended; the kernel says so
   std::atomic<std::uint32_t> watching;
+  int slot;       // whose it is
   int own_child;  // the watcher, if it has to be reaped here
   KnownStack* known;
   std::uint64_t looks;  // goes into known->state when the audit finds it safe
@@ -44,8 +45,8 @@ struct WatcherSettings {
   char program[4096] = {};  // forkserver
 };
 
-// From now on. False, with errno: no process could be made.
-bool StartWatcher(Watch& watch, const WatcherSettings& settings);
+// From now on. Where no process can be made the fork is not watched.
+void StartWatcher(Watch& watch, const WatcherSettings& settings);
 // In the child: it is about to execute something. Async-signal-safe.
 void TellWatcher(Watch& watch, ChildState state);
 // The watcher has ended; it is forgotten then.

@@ -113,11 +113,14 @@ int RunBriefChild(Main main) {
 
 }  // namespace
 
-bool StartWatcher(Watch& watch, const WatcherSettings& settings) {
-  return RunBriefChild([&] {
-           if (::fork() == 0) WatchChild(watch, settings);
-           ::_exit(0);
-         }) == 0;
+void StartWatcher(Watch& watch, const WatcherSettings& settings) {
+  watch.watcher.store(1);
+  RunBriefChild([&] {
+    const pid_t watcher = ::fork();
+    if (watcher == 0) WatchChild(watch, settings);
+    if (watcher < 0) watch.watcher.store(0);
+    ::_exit(0);
+  });
 }
 
 void TellWatcher(Watch& watch, ChildState state) { watch.state.store(state); }

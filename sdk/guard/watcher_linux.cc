@@ -189,12 +189,12 @@ int RunBriefChild(int (*main)(void*), Job& job) {
   const int saved = errno;
   const pid_t pid = ::clone(main, job.watch->stacks[0] + Watch::kStackBytes,
                             CLONE_VM | CLONE_VFORK, &job);
+  errno = saved;
   if (pid < 0) return -1;
   int status = 0;
   while (calls::Call(SYS_wait4, pid, calls::Address(&status), __WCLONE, 0) ==
          -EINTR) {
   }
-  errno = saved;
   return WIFEXITED(status) ? WEXITSTATUS(status) : kReportFailed;
 }
 
@@ -207,11 +207,13 @@ bool AdoptsOrphans() {
 
 }  // namespace
 
-bool StartWatcher(Watch& watch, const WatcherSettings& settings) {
+void StartWatcher(Watch& watch, const WatcherSettings& settings) {
   Job job = {&watch, &settings, false};
   watch.watching.store(0);
-  watch.own_child = 0;
-  if (!AdoptsOrphans()) return RunBriefChild(&StartWatching, job) >= 0;
+  if (!AdoptsOrphans()) {
+    RunBriefChild(&StartWatching, job);
+    return;
+  }
   // Then it is a child that never executes anything: wait() does not see it,
   // and IsOver() reaps it.
   const BlockedSignals blocked;
@@ -220,12 +222,11 @@ bool StartWatcher(Watch& watch, const WatcherSettings& settings) {
       ::clone(&Watching, watch.stacks[1] + Watch::kStackBytes,
               CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, &job,
               &watch.watcher, nullptr, &watch.watcher);
-  if (watch.own_child < 0) return false;
+  if (watch.own_child < 0) watch.watcher.store(0);
   while (watch.watcher.load() != 0 && watch.watching.load() == 0) {
     Futex(&watch.watching, FUTEX_WAIT, 0);
   }
   errno = saved;
-  return true;
 }
 
 void TellWatcher(Watch& watch, ChildState state) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
 extern "C" {
 extern char** environ;
@@ -96,6 +97,25 @@ void StartShortThreads() {
   for (int i = 0; i < 1000; ++i) std::thread([] {}).join();
 }
 
+// Eight threads that fork and start threads at a time.
+void ForkCrowd() {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([] {
+      for (int round = 0; round < 50; ++round) {
+        const pid_t pid = ::fork();
+        if (pid == 0) in_child();
+        int status = 0;
+        while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        if (status != 0) std::printf("status %d\n", status);
+        std::thread([] {}).join();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 const std::map<std::string, void (*)()> kActions = {
     {"thread", StartCounter},
     {"short-threads", StartShortThreads},
@@ -124,6 +144,7 @@ const std::map<std::string, void (*)()> kActions = {
     {"vfork", VforkTrue},
     {"system", [] { std::printf("system %d\n", ::system("exit 0")); }},
     {"popen", [] { std::printf("popen %d\n", ::pclose(popen("true", "r"))); }},
+    {"crowd", ForkCrowd},
     {"wait", WaitForAnyone},
     {"report", AwaitReport},
     {"descriptors", CountDescriptors},

@@ -199,8 +199,13 @@ class TheProgramNotices(GuardTestCase):
         process.stdin.close()
         self.assertEqual(os.read(ours, 1), b"")
 
-    def test_a_million_short_threads_are_not_needed_to_see_a_leak(self):
-        # More threads than there is room for at a time.
+    def test_many_threads_that_fork_at_a_time(self):
+        for words, reports in ((("exec", "crowd"), 0), (("crowd",), 1)):
+            self.both(*words, "wait", options=LONG if not reports else SHORT)
+            self.assertEqual(len(self.reports()), reports)
+
+    def test_threads_that_have_ended_take_no_room(self):
+        # More of them than there is room for at a time.
         self.assertEqual(
             self.program(*["short-threads"] * 40, "thread", "fork",
                          "wait").returncode, 0)

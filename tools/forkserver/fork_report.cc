@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -216,6 +217,27 @@ std::string Lines(const char* heading, const std::vector<std::string>& lines) {
   return text;
 }
 
+// Threads that were started alike are told once.
+std::string OriginLines(const std::vector<ThreadOrigin>& threads) {
+  std::map<std::pair<std::string, std::vector<std::string>>,
+           std::vector<const ThreadOrigin*>>
+      groups;
+  for (const ThreadOrigin& thread : threads) {
+    groups[{thread.begins_with, thread.stack}].push_back(&thread);
+  }
+  std::string text;
+  for (const auto& [alike, group] : groups) {
+    std::string who = "Thread " + std::to_string(group[0]->id);
+    if (!group[0]->name.empty()) who += " '" + group[0]->name + "'";
+    who += group.size() == 1
+               ? " runs "
+               : " and " + std::to_string(group.size() - 1) + " more run ";
+    who += alike.first + ", started by:";
+    text += Lines(who.c_str(), alike.second);
+  }
+  return text;
+}
+
 std::string ToText(const ForkReport& report, guard::Mode mode) {
   std::string subject = "forkguard: process " + std::to_string(report.pid);
   if (!report.program.empty()) subject += " (" + report.program + ")";
@@ -225,12 +247,7 @@ std::string ToText(const ForkReport& report, guard::Mode mode) {
                                           : " was about to fork. It";
   std::string text = Report(subject, report.audit);
   text += Lines("The stack that called fork:", report.stack);
-  for (const ThreadOrigin& thread : report.threads) {
-    const std::string heading = "Thread " + std::to_string(thread.id) + " '" +
-                                thread.name + "' runs " + thread.begins_with +
-                                ", started by:";
-    text += Lines(heading.c_str(), thread.stack);
-  }
+  text += OriginLines(report.threads);
   text += Lines("Handlers of fork() (pthread_atfork):", report.fork_handlers);
   text += Lines("What would have been safe:", report.instead);
   return text + "\n";

@@ -60,6 +60,7 @@ pid_t Fork(const void* caller, bool may_not_return, Call call) {
 }  // namespace
 
 extern "C" {
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
 
 pid_t GUARD(fork)(void) noexcept {
   return Fork(CALLER, false, [] { return REAL(fork)(); });
@@ -181,6 +182,7 @@ int execveat(int folder, const char* path, char* const arguments[],
 }
 #endif
 
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 }  // extern "C"
 
 #ifndef __linux__

@@ -41,6 +41,9 @@ void* FindReal(RealFunction function);
 #define GUARD(name) guard_##name
 #define GUARD_CONST
 
+// daemon(3) is deprecated, and programs call it.
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+
 // <util.h>, which not all have that compile this.
 extern "C" int forkpty(int* master, char* name, struct termios* terminal,
                        struct winsize* size);

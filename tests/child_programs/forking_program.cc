@@ -100,6 +100,7 @@ void StartShortThreads() {
 // Eight threads that fork and start threads at a time.
 void ForkCrowd() {
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([] {
       for (int round = 0; round < 50; ++round) {
@@ -134,6 +135,14 @@ const std::map<std::string, void (*)()> kActions = {
        in_child = [] {
          for (int fd = 3; fd < 1024; ++fd) ::close(fd);
          ExecuteTrue();
+       };
+     }},
+    {"closing",
+     [] {
+       in_child = [] {
+         for (int fd = 3; fd < 1024; ++fd) ::close(fd);
+         AwaitInput();
+         ::_exit(0);
        };
      }},
     {"crash", [] { in_child = [] { std::abort(); }; }},

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import unittest
 
-from daemon_fixture import FORKSERVER, wait_for
+from daemon_fixture import (FORKSERVER, processes, state_and_parent,
+                            wait_for)
 from guard_fixture import (FORKING_PROGRAM, LONG, PYTHON, SHORT, TINY_EXIT,
                            GuardTestCase)
 
@@ -21,6 +22,14 @@ def wait_for_the_end():
     end.wait()
 threading.Thread(target=wait_for_the_end, daemon=True).start()
 """
+
+
+def children_of(parent):
+    return [pid for pid in processes() if state_and_parent(pid)[1] == parent]
+
+
+def open_files(pid):
+    return [fd for fd in os.listdir(f"/proc/{pid}/fd") if int(fd) > 2]
 
 
 class UnsafeForks(GuardTestCase):
@@ -43,7 +52,7 @@ class UnsafeForks(GuardTestCase):
                          "waited 1, signalled, No child processes\n")
         self.check_thread_report(self.the_report())
 
-    def test_the_text_on_standard_error_says_what_and_who_and_what_instead(self):
+    def test_the_text_on_standard_error_says_what_who_and_what_instead(self):
         result = self.cli("guard", "--", FORKING_PROGRAM, "thread", "fork",
                           "wait")
         self.assertEqual(result.returncode, 0)
@@ -131,6 +140,20 @@ print(subprocess.run(["echo", "x"], capture_output=True).stdout)
 
     def test_a_process_with_one_thread_forks(self):
         self.assert_no_report(self.program("fork", "wait"))
+
+    def test_a_child_that_closes_the_descriptor_at_once(self):
+        # As the fork server of multiprocessing does.
+        process = self.start_cli(
+            "guard", "--exec-window", "1s", "--report", self.report_file, "--",
+            FORKING_PROGRAM, "epoll", "closing", "fork", "wait",
+            stdin=subprocess.PIPE)
+        child = wait_for(lambda: children_of(process.pid), "a child")[0]
+        wait_for(lambda: not open_files(child), "it has closed everything")
+        # The watcher is the only other process that has this memory.
+        wait_for(lambda: len(self.sandbox.leftovers()) == 2,
+                 "the watcher has ended")
+        process.communicate()
+        self.assertEqual(self.reports(), [])
 
     def test_threads_that_have_ended(self):
         self.assert_no_report(self.program("short-threads", "fork", "wait"))

@@ -56,6 +56,7 @@ class Maker {
     if (record_.child != 0 && HasExecuted(record_.child)) return report;
     ProcessFacts facts = LookAtProcess();
     KeepThoseOfTheFork(facts);
+    LeaveOutWhatTheChildClosed(facts);
     NameStarters(facts);
     report.program = facts.program;
     report.audit = audit::Judge(facts, {});
@@ -134,6 +135,25 @@ class Maker {
                                                         end, each.fd) == end;
                                      }),
                       descriptors.end());
+  }
+
+  // A child that lives and has closed a descriptor does not share it.
+  void LeaveOutWhatTheChildClosed(ProcessFacts& facts) const {
+    if (record_.child == 0) return;
+    auto child = audit::ReadFacts(static_cast<pid_t>(record_.child));
+    if (!child) return;
+    auto& descriptors = facts.descriptors;
+    descriptors.erase(
+        std::remove_if(
+            descriptors.begin(), descriptors.end(),
+            [&](const audit::DescriptorFact& each) {
+              return std::none_of(
+                  child->descriptors.begin(), child->descriptors.end(),
+                  [&](const audit::DescriptorFact& its) {
+                    return its.fd == each.fd && its.text == each.text;
+                  });
+            }),
+        descriptors.end());
   }
 
   const guard::StartedThread* StartOf(std::int64_t id) const {

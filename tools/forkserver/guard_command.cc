@@ -32,6 +32,15 @@ namespace {
 constexpr char kLibrary[] = "libforkguard.so";  // on macOS too
 constexpr char kSeparator = ':';
 
+// ld.so(8): spaces and colons separate the files, and nothing quotes them.
+Result<std::string> CheckPath(const std::string& path) {
+  if (path.find_first_of(" :") == std::string::npos) return path;
+  return MakeError(error_code::kSystem,
+                   "the loader cannot preload " + path +
+                       ": there is a space or a colon in its path",
+                   "install it elsewhere (tools/install --prefix)");
+}
+
 // Installed: bin/forkserver and lib/forkserver/. As Bazel builds them:
 // tools/forkserver/forkserver and sdk/guard/.
 Result<std::string> FindLibrary() {
@@ -47,7 +56,7 @@ Result<std::string> FindLibrary() {
   for (const std::string& each : folders) {
     char path[PATH_MAX];
     const std::string file = each + kLibrary;
-    if (::realpath(file.c_str(), path) != nullptr) return std::string(path);
+    if (::realpath(file.c_str(), path) != nullptr) return CheckPath(path);
     looked += (looked.empty() ? "" : ", ") + each;
   }
   return MakeError(error_code::kSystem,
@@ -161,9 +170,9 @@ int RunToEnd(const Options& options, int& error) {
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   sigset_t defaults;
-  ::sigemptyset(&defaults);
-  ::sigaddset(&defaults, SIGINT);
-  ::sigaddset(&defaults, SIGQUIT);
+  sigemptyset(&defaults);  // macros, on macOS
+  sigaddset(&defaults, SIGINT);
+  sigaddset(&defaults, SIGQUIT);
   ::posix_spawnattr_setsigdefault(&attributes, &defaults);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   posix_spawn_file_actions_t actions;

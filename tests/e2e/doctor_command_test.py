@@ -1,6 +1,7 @@
 """`forkserver doctor -- CMD`: what a program's forks are worth."""
 
 import os
+import subprocess
 import unittest
 
 from guard_fixture import FORKING_PROGRAM, TINY_EXIT, GuardTestCase
@@ -56,6 +57,16 @@ class DoctorOfACommand(GuardTestCase):
             self.assertRegex(result.stderr, r"^forkserver: .*\n$")
         result = self.cli("doctor", str(os.getpid()), "--", "true")
         self.assertEqual(result.returncode, 125)
+
+    def test_a_guarded_process_seen_from_outside(self):
+        process = self.start_cli("guard", "--", FORKING_PROGRAM, "thread",
+                                 "report", "input", stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), "signals 0\n")
+        reason, = self.cli_json("doctor", str(process.pid), code=1)["reasons"]
+        process.communicate()
+        self.assertIn("'counter'", reason["what"])
+        self.assertIn("forking_program", reason["where"])
+        self.assertNotIn("libforkguard", reason["where"])
 
     def test_no_file_is_left(self):
         self.sandbox.environment["TMPDIR"] = self.folder

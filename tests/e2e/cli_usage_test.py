@@ -7,7 +7,7 @@ from daemon_fixture import SandboxTestCase
 COMMANDS = [
     "run", "fork", "zygote start", "zygote ls", "zygote stop", "ps", "wait",
     "kill", "stop", "status", "events", "daemon start", "daemon stop",
-    "daemon status", "socket-path",
+    "daemon status", "doctor", "guard", "socket-path",
 ]
 
 
@@ -67,6 +67,10 @@ class UsageErrorTest(SandboxTestCase):
             ("fork",),
             ("fork", "z", "extra"),
             ("fork", "z", "--result", "--detach"),
+            ("guard",),
+            ("guard", "--mode", "panic", "--", "true"),
+            ("guard", "--exec-window", "soon", "--", "true"),
+            ("doctor", "--bogus"),
         ):
             self.assert_usage_error(125, *arguments)
 

@@ -248,6 +248,38 @@ class PythonPackage(InstallTestCase):
         self.assertEqual(tree(home), {})
 
 
+class Guard(InstallTestCase):
+    """`forkserver guard` finds its library in the prefix."""
+
+    def setUp(self):
+        super().setUp()
+        self.plain = os.path.join(self.sandbox.folder, "plain")
+        install_tree.install(self.plain, ROOT)
+
+    def guard(self, prefix, *words):
+        return subprocess.run(
+            [f"{prefix}/bin/forkserver", "guard", "--", *words],
+            env={**self.sandbox.environment, "FORKSERVER_BIN": ""},
+            text=True, timeout=120, capture_output=True, check=False)
+
+    def test_a_prefix_with_a_space_is_refused(self):
+        result = self.guard(self.prefix, "true")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("there is a space or a colon in its path",
+                      result.stderr)
+
+    def test_an_unsafe_fork_is_reported(self):
+        code = ("import os, threading\n"
+                "end = threading.Event()\n"
+                "threading.Thread(target=end.wait, daemon=True).start()\n"
+                "if os.fork() == 0: os._exit(0)\n"
+                "os.wait()\n")
+        result = self.guard(self.plain, sys.executable, "-c", code)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertEqual(result.stderr.count("forkguard:"), 1, result.stderr)
+        self.assertIn("unsafe to fork", result.stderr)
+
+
 class Consumers(InstallTestCase):
     """Programs built with what is in the prefix, and with nothing else."""
 

@@ -77,6 +77,7 @@ class Grammar {
     app->formatter(std::make_shared<SynopsisFormatter>(
         "forkserver " + name + " " + std::string(command.synopsis)));
     Declare(command, *app, options);
+    if ((command.options & kHidden) != 0) app->group("");
     commands_[app] = &command;
   }
 

@@ -3,6 +3,7 @@
 #include "tools/forkserver/daemon_commands.h"
 #include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
@@ -69,19 +70,21 @@ constexpr Command kCommands[] = {
      "Prints how it ended, and exits 0 when it has.\n"
      "Example:\n  forkserver stop --grace 2s $id",
      kJsonOption | kWorkerId | kStopOptions, kUsage, StopWorker},
-    {"doctor", "[PID] [options]",
+    {"doctor", "[PID] [options] [-- CMD...]",
      "Tell whether a process is safe to fork, and if not, why.",
      "Without PID: this session, its daemon and zygotes. The process is "
      "looked\n"
-     "at from outside and notices nothing.\n"
+     "at from outside and notices nothing. CMD is run, and each of its forks\n"
+     "is looked at; with --json its output goes to standard error.\n"
      "Example:\n"
      "  forkserver doctor $(pgrep -o gunicorn)\n"
+     "  forkserver doctor -- python3 app.py\n"
      "Exit codes:\n"
      "  0      safe\n"
      "  1      unsafe\n"
      "  2      unknown: something could not be read\n"
      "  125    it could not look, or wrong usage",
-     kJsonOption | kDoctorOptions, kFailed, RunDoctor},
+     kJsonOption | kDoctorOptions | kWords, kFailed, RunDoctor},
     {"why", "ID [options]",
      "Explain how a worker ended: signal, stack, last words, known causes.",
      "Example:\n"
@@ -90,10 +93,29 @@ constexpr Command kCommands[] = {
      "  0      it has been explained\n"
      "  125    no such worker, it has not ended, or no daemon",
      kJsonOption | kWorkerId, kUsage, ExplainWorker},
+
+    {"guard", "[options] -- CMD...",
+     "Run a command, and report where it forks in an unsafe way.",
+     "posix_spawn, vfork and a fork followed by exec at once are "
+     "safe.\n"
+     "deny lets the unsafe fork fail with EAGAIN, abort ends the "
+     "program "
+     "there;\n"
+     "both also meet a fork that an exec would have followed.\n"
+     "Example:\n"
+     "  forkserver guard -- gunicorn app:app\n"
+     "Exit codes: the command's own, or\n"
+     "  125    it cannot be guarded, or wrong usage\n"
+     "  126    the command cannot be executed\n"
+     "  127    the command was not found",
+     kGuardOptions | kWords | kCommand, kFailed, RunGuarded},
+    {"guard-report", "", "Report one fork; libforkguard runs it.", "",
+     kJsonOption | kHidden, kFailed, ReportFork},
     {"status", "[options]", "Show the daemon's state in numbers.",
      "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
     {"events", "[options]",
-     "Print one line for each change of a worker or zygote, until Ctrl-C.",
+     "Print one line for each change of a worker or zygote, "
+     "until Ctrl-C.",
      "Example:\n  forkserver events --json | jq .event", kJsonOption, kUsage,
      PrintEvents},
     {"daemon start", "[options]", "Start forkserverd in the background.",
@@ -106,7 +128,8 @@ constexpr Command kCommands[] = {
      "  125    no forkserverd was found",
      kDaemonOptions, kUsage, StartDaemonProcess},
     {"daemon stop", "[options]",
-     "Stop the daemon and its workers, and wait until it has ended.",
+     "Stop the daemon and its workers, and wait until it has "
+     "ended.",
      "Example:\n"
      "  forkserver daemon stop\n"
      "Exit codes:\n"
@@ -121,8 +144,9 @@ constexpr Command kCommands[] = {
      "  1      none does (with --json: prints null)",
      kJsonOption, kUsage, PrintDaemonState},
     {"socket-path", "[options]", "Print the path of the daemon's socket.",
-     "Example:\n  FORKSERVER_SOCKET=$(forkserver socket-path) ./my_tests", 0,
-     kUsage, PrintSocketPath},
+     "Example:\n  FORKSERVER_SOCKET=$(forkserver socket-path) "
+     "./my_tests",
+     0, kUsage, PrintSocketPath},
 };
 
 constexpr CommandGroup kGroups[] = {

@@ -25,6 +25,9 @@ enum OptionSet : unsigned {
   kWords = 1u << 11,
   kCommand = 1u << 12,
   kDoctorOptions = 1u << 13,
+  kGuardOptions = 1u << 14,
+  // Not for people: no help lists it.
+  kHidden = 1u << 15,
 };
 
 struct Command {

@@ -208,6 +208,20 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
     app.add_flag("--daemon", options.daemon, "Look at forkserverd itself")
         ->excludes(pid);
   }
+  if (has(kGuardOptions)) {
+    app.add_option("--mode", options.guard_mode,
+                   "What an unsafe fork leads to (default: warn)")
+        ->check(CLI::IsMember({"warn", "deny", "abort"}))
+        ->type_name("warn|deny|abort");
+    AddDuration(app, "--exec-window", options.exec_window,
+                "A child that executes a program so soon is safe (default: "
+                "100ms)");
+    app.add_option("--report", options.guard_report,
+                   "Append reports to this file, as lines of JSON (default: "
+                   "text on standard error)")
+        ->type_name("FILE");
+  }
+  if (has(kHidden)) app.add_flag("--quiet", options.quiet, "Report nothing");
   AddGlobalOptions(app, options, has(kJsonOption));
   // Without it `run ls -l` would take -l for an option of its own.
   if (has(kCommand)) app.prefix_command();

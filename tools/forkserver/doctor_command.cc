@@ -6,6 +6,7 @@
 #include "tools/forkserver/audit_report.h"
 #include "tools/forkserver/connect.h"
 #include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/json.h"
 #include "tools/forkserver/output.h"
 #include "tools/forkserver/session_report.h"
@@ -23,6 +24,13 @@ int Print(const Options& options, const std::string& subject,
 }  // namespace
 
 int RunDoctor(const Options& options) {
+  if (!options.words.empty()) {
+    if (!options.pid && !options.daemon) return RunDoctorOnCommand(options);
+    PrintError(
+        "a process or a command, not both; see `forkserver doctor "
+        "--help`");
+    return kFailed;
+  }
   if (options.pid) {
     return Print(options, "process " + std::to_string(*options.pid),
                  audit::AuditProcess(*options.pid, {}));

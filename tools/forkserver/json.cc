@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string_view>
 #include <type_traits>
 
@@ -55,6 +56,34 @@ Json JsonOf(const T& value) {
 }
 
 template <typename T>
+void ReadJson(const Json& json, T& value);
+
+struct JsonReader {
+  const Json& object;
+  template <typename T>
+  void Required(const char* key, T& value) {
+    ReadJson(object.at(key), value);
+  }
+};
+
+template <typename T>
+void ReadJson(const Json& json, T& value) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_arithmetic_v<T>) {
+    value = json.get<T>();
+  } else if constexpr (std::is_same_v<T, AuditVerdict>) {
+    for (const AuditVerdict each :
+         {AuditVerdict::kSafe, AuditVerdict::kUnsafe, AuditVerdict::kUnknown}) {
+      if (json.get<std::string>() == NameOf(each)) value = each;
+    }
+  } else if constexpr (IsVector<T>::value) {
+    for (const Json& element : json) ReadJson(element, value.emplace_back());
+  } else {
+    JsonReader read{json};
+    T::Visit(value, read);
+  }
+}
+
+template <typename T>
 std::string Dump(const T& value, int indent) {
   return JsonOf(value).dump(indent, ' ', false, Json::error_handler_t::replace);
 }
@@ -80,6 +109,25 @@ std::string ToJson(const Audit& audit) { return Dump(audit, kIndent); }
 std::string ToJson(const SessionReport& report) {
   return Dump(report, kIndent);
 }
+std::string ToJson(const CommandReport& report) {
+  return Dump(report, kIndent);
+}
+std::string ToJson(const ForkReport& report) { return Dump(report, kOneLine); }
 std::string ToJson(const Event& event) { return Dump(event, kOneLine); }
+
+std::vector<ForkReport> ParseForkReports(const std::string& lines) {
+  std::vector<ForkReport> reports;
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) {
+    ForkReport report;
+    try {
+      ReadJson(Json::parse(line), report);
+    } catch (const Json::exception&) {
+      continue;
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
 
 }  // namespace forkserver::cli

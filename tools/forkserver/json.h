@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "tools/forkserver/session_report.h"
 #include "tools/forkserver/explanation.h"
+#include "tools/forkserver/fork_report.h"
+#include "tools/forkserver/session_report.h"
 
 namespace forkserver::cli {
 
@@ -21,7 +22,12 @@ std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);
 std::string ToJson(const Audit& audit);
 std::string ToJson(const SessionReport& report);
+std::string ToJson(const CommandReport& report);
 // On one line.
 std::string ToJson(const Event& event);
+std::string ToJson(const ForkReport& report);
+
+// The other way: one report a line, others are left out.
+std::vector<ForkReport> ParseForkReports(const std::string& lines);
 
 }  // namespace forkserver::cli

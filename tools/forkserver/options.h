@@ -53,6 +53,12 @@ struct Options {
   int signal = 0;
   bool group = false;
 
+  // `guard`, and what libforkguard calls.
+  std::string guard_mode;  // empty: warn, or that of the guard around it
+  std::optional<std::chrono::milliseconds> exec_window;
+  std::string guard_report;  // a file; empty: standard error
+  bool quiet = false;
+
   // `doctor`.
   std::optional<int> pid;
   bool daemon = false;

@@ -5,11 +5,27 @@
 
 #include <forkserver/types.h>
 
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "tools/forkserver/explanation.h"
 
 namespace forkserver::cli {
+
+// Keeps the modules that it has read.
+class Symbols {
+ public:
+  Symbols();
+  ~Symbols();
+
+  NamedFrame Name(const CrashFrame& frame);
+
+ private:
+  class Module;
+  std::map<std::string, std::unique_ptr<Module>> modules_;
+};
 
 std::vector<NamedFrame> NameFrames(const std::vector<CrashFrame>& frames);
 

@@ -2,11 +2,19 @@
 
 namespace forkserver::cli {
 
+class Symbols::Module {};
+
+Symbols::Symbols() = default;
+Symbols::~Symbols() = default;
+
+NamedFrame Symbols::Name(const CrashFrame& frame) {
+  return {frame.module, frame.offset, {}, {}, 0};
+}
+
 std::vector<NamedFrame> NameFrames(const std::vector<CrashFrame>& frames) {
+  Symbols symbols;
   std::vector<NamedFrame> named;
-  for (const CrashFrame& frame : frames) {
-    named.push_back({frame.module, frame.offset, {}, {}, 0});
-  }
+  for (const CrashFrame& frame : frames) named.push_back(symbols.Name(frame));
   return named;
 }
 

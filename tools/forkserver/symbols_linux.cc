@@ -23,8 +23,10 @@ std::string Demangle(const char* name) {
   return status == 0 && plain != nullptr ? plain.get() : name;
 }
 
+}  // namespace
+
 // One module, as if it were loaded somewhere.
-class Module {
+class Symbols::Module {
  public:
   explicit Module(const std::string& path) {
     static const Dwfl_Callbacks kCallbacks = {
@@ -66,20 +68,26 @@ class Module {
   Dwarf_Addr begin_ = 0;
 };
 
-}  // namespace
-
-std::vector<NamedFrame> NameFrames(const std::vector<CrashFrame>& frames) {
+Symbols::Symbols() {
   // libdw would ask the servers that it names.
   ::unsetenv("DEBUGINFOD_URLS");
-  std::map<std::string, std::unique_ptr<Module>> modules;
+}
+
+Symbols::~Symbols() = default;
+
+NamedFrame Symbols::Name(const CrashFrame& frame) {
+  NamedFrame named = {frame.module, frame.offset, {}, {}, 0};
+  if (frame.module.empty()) return named;
+  std::unique_ptr<Module>& module = modules_[frame.module];
+  if (module == nullptr) module = std::make_unique<Module>(frame.module);
+  module->Name(named);
+  return named;
+}
+
+std::vector<NamedFrame> NameFrames(const std::vector<CrashFrame>& frames) {
+  Symbols symbols;
   std::vector<NamedFrame> named;
-  for (const CrashFrame& frame : frames) {
-    named.push_back({frame.module, frame.offset, {}, {}, 0});
-    if (frame.module.empty()) continue;
-    std::unique_ptr<Module>& module = modules[frame.module];
-    if (module == nullptr) module = std::make_unique<Module>(frame.module);
-    module->Name(named.back());
-  }
+  for (const CrashFrame& frame : frames) named.push_back(symbols.Name(frame));
   return named;
 }
 

@@ -170,6 +170,7 @@ std::string DescribeFrames(const std::vector<NamedFrame>& frames) {
 
 // The frames among the lines, "  MODULE+0xOFFSET", get their functions.
 std::string DescribeStacks(const std::vector<std::string>& lines) {
+  Symbols symbols;
   std::string text;
   for (const std::string& line : lines) {
     text += line;
@@ -178,10 +179,8 @@ std::string DescribeStacks(const std::vector<std::string>& lines) {
       CrashFrame frame;
       frame.module = line.substr(2, plus - 2);
       frame.offset = std::strtoll(line.c_str() + plus + 1, nullptr, 16);
-      const std::vector<NamedFrame> named = NameFrames({frame});
-      if (!named.empty() && !named[0].function.empty()) {
-        text += "  " + named[0].function;
-      }
+      const NamedFrame named = symbols.Name(frame);
+      if (!named.function.empty()) text += "  " + named.function;
     }
     text += "\n";
   }

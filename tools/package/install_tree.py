@@ -31,6 +31,7 @@ BUILT = {
     "server/forkserverd": "bin/forkserverd",
     "tools/forkserver/forkserver": "bin/forkserver",
     "sdk/process/libforkserver_crash.so": "lib/libforkserver_crash.so",
+    "sdk/guard/libforkguard.so": "lib/forkserver/libforkguard.so",
     "tools/package/libforkserver_client.a": "lib/libforkserver_client.a",
     "tools/package/libforkserver_zygote.a": "lib/libforkserver_zygote.a",
     **{

@@ -28,6 +28,8 @@ const std::vector<std::string> kRuntime = {
     "libc.so*",   "libc-2*",       "libpthread*", "ld-linux*", "ld-musl*",
     "[[]vdso[]]", "libstdc++.so*", "libgcc_s*",   "libc++*"};
 
+const std::vector<std::string> kGuard = {"libforkguard*"};
+
 std::string FileNameOf(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -131,6 +133,16 @@ class Reader {
 
   void SetStarter(const Mapping& code, std::uint64_t function,
                   std::uint64_t argument, ThreadFact& thread) const {
+    // A guarded thread begins in libforkguard, with a note of what it is to
+    // run: function and argument (sdk/guard/thread_table.cc).
+    const Mapping* const noted = Matches(kGuard, FileNameOf(code.path))
+                                     ? CodeAt(memory_.ReadWord(argument))
+                                     : nullptr;
+    if (noted != nullptr && !Matches(kGuard, FileNameOf(noted->path))) {
+      SetStarter(*noted, memory_.ReadWord(argument),
+                 memory_.ReadWord(argument + kWord), thread);
+      return;
+    }
     thread.library = code.path;
     thread.offset = function - memory_.LoadAddressOf(code);
     if (!IsRuntime(code)) return;

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
                                   WorkerDied)
     from forkserver.client import Client, connect
     from forkserver.daemon import default_socket_path
+    from forkserver.fork_warnings import (ForkGuard, ForkUnsafeWarning,
+                                          guard)
     from forkserver.isolation import isolated
     from forkserver.python_zygote import PythonZygote
     from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
@@ -54,6 +56,8 @@ _PLACES = {
     "Event": "records",
     "ExitRecord": "records",
     "Journey": "records",
+    "ForkGuard": "fork_warnings",
+    "ForkUnsafeWarning": "fork_warnings",
     "NotPicklable": "calls",
     "PreloadReport": "records",
     "PythonZygote": "python_zygote",
@@ -70,6 +74,7 @@ _PLACES = {
     "connect": "client",
     "connect_async": "aio",
     "default_socket_path": "daemon",
+    "guard": "fork_warnings",
     "isolated": "isolation",
     "patch_system_proxies": "system_proxies",
 }

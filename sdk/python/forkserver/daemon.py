@@ -142,6 +142,15 @@ def find_daemon(daemon_program: Optional[str] = None) -> str:
         hint="put forkserverd in PATH, or its folder in FORKSERVER_BIN")
 
 
+def find_program(name: str) -> Optional[str]:
+    """Another program of forkserverd, in the same folders. None: not there."""
+    for folder in _program_folders():
+        path = os.path.join(folder, name)
+        if _is_program(path):
+            return path
+    return None
+
+
 def _program_folders() -> List[str]:
     # An empty part of PATH means the current folder; a daemon is not to be
     # found there by accident.

@@ -244,6 +244,11 @@ class Disabled(Error):
     code = "disabled"
 
 
+class ForkUnsafe(Error):
+    """`guard("raise")`: this process was not safe to fork, and did not."""
+    code = "fork_unsafe"
+
+
 class SystemCallFailed(Error):
     """A system call of this process failed: `step` and `errno`."""
     code = "system"

@@ -423,7 +423,7 @@ void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
           // Those that have not said that they started are not known yet.
           bool any = false;
           for (const pid_t child : audit::ListChildren(zygote_pid)) {
-            if (zygotes_.IsStarted(child)) continue;
+            if (zygotes_.IsStarted(child) || ProcessHasEnded(child)) continue;
             add(child, "a worker that has not begun");
             any = true;
           }

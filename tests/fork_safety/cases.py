@@ -27,6 +27,9 @@ class Case:
     # libraries, descriptors, from outside and before the fork. "{address}" is
     # that of the service. A safe case has none, and no reason to be refused.
     expects: tuple = ()
+    # The rows of the table of known cases that doctor must find, as reasons or
+    # as notes.
+    known_as: tuple = ()
     use: str = "use"
     # More than one where they disturb each other.
     children: int = 1
@@ -46,6 +49,7 @@ CASES = (
         fails="^hangs",
         shows="hangs in its first parallel region",
         expects=("libgomp",),
+        known_as=("libgomp",),
     ),
     Case(
         name="numpy_openblas_openmp",
@@ -56,6 +60,7 @@ CASES = (
         expects=("libgomp",),
         environment={"LD_LIBRARY_PATH": OPENBLAS_OPENMP,
                      "OMP_NUM_THREADS": "4"},
+        known_as=("libgomp",),
     ),
     Case(
         name="numpy_openblas_pthread",
@@ -64,6 +69,7 @@ CASES = (
         fails=None,
         shows="works: it stops its threads for the fork",
         environment={"OPENBLAS_NUM_THREADS": "4"},
+        known_as=("openblas",),
     ),
     Case(
         name="held_mutex",
@@ -82,6 +88,7 @@ CASES = (
         fails="^hangs",
         shows="hangs when it takes the lock",
         expects=("thread",),
+        known_as=("python",),
     ),
     Case(
         name="thread_pool",
@@ -90,6 +97,7 @@ CASES = (
         fails="^hangs",
         shows="hangs: it waits for a thread that it does not have",
         expects=("thread",),
+        known_as=("python",),
     ),
     # There are moments in which the lock is free.
     Case(
@@ -100,6 +108,7 @@ CASES = (
         shows="hangs, often",
         expects=("thread",),
         attempts=20,
+        known_as=("python",),
     ),
     Case(
         name="gdbus",
@@ -109,6 +118,7 @@ CASES = (
         shows="hangs on its first call",
         expects=("gdbus",),
         service="bus",
+        known_as=("glib",),
     ),
     Case(
         name="grpc",
@@ -118,6 +128,7 @@ CASES = (
         shows="every call fails: *Bad file descriptor*, on a new channel too",
         expects=("grpc",),
         service="grpc",
+        known_as=("grpc",),
     ),
     # Which child reads what of the one connection is chance.
     Case(
@@ -130,6 +141,7 @@ CASES = (
         children=2,
         service="x",
         attempts=10,
+        known_as=("x11", "tcl",),
     ),
     # Chance again; and urllib3, as libcurl, takes a new connection if it
     # happens to see that something is there to be read before it asked.
@@ -143,6 +155,7 @@ CASES = (
         children=2,
         service="http",
         attempts=20,
+        known_as=("tls",),
     ),
     Case(
         name="curl_handle",
@@ -154,6 +167,7 @@ CASES = (
         children=2,
         service="http",
         attempts=20,
+        known_as=("curl",),
     ),
     Case(
         name="tls_session",
@@ -164,6 +178,7 @@ CASES = (
         expects=("{address}",),
         children=2,
         service="tls",
+        known_as=("tls",),
     ),
     Case(
         name="libdispatch",
@@ -173,6 +188,7 @@ CASES = (
         fails="^killed by SIGSEGV$",
         shows="SIGSEGV at its next use, no message",
         expects=("libdispatch",),
+        known_as=("libdispatch",),
     ),
     Case(
         name="libdispatch_synchronous",

@@ -18,7 +18,7 @@ import unittest
 import forkserver
 import page
 from cases import CASES
-from daemon_fixture import ROOT, DaemonTestCase
+from daemon_fixture import FORKSERVER, ROOT, DaemonTestCase, wait_for
 
 HERE = os.path.join(ROOT, "tests/fork_safety")
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -92,7 +92,7 @@ class Parent:
 class ForkSafetyTest(DaemonTestCase):
 
     @contextlib.contextmanager
-    def parent(self, case):
+    def parent(self, case, guard=()):
         environment = dict(
             self.sandbox.environment, **case.environment,
             CASE_LIBRARIES=HERE, PYTHONPATH=os.pathsep.join([
@@ -108,7 +108,7 @@ class ForkSafetyTest(DaemonTestCase):
                 address = service.stdout.readline().strip()
                 environment["CASE_ADDRESS"] = address
             process = stack.enter_context(running(
-                [PYTHON, os.path.join(PROGRAMS, "case_program.py"),
+                [*guard, PYTHON, os.path.join(PROGRAMS, "case_program.py"),
                  case.program, case.use, str(case.children)], environment,
                 self.log))
             self.assertEqual(process.stdout.readline(), "READY\n",
@@ -129,6 +129,49 @@ class ForkSafetyTest(DaemonTestCase):
                 return case.shows
         self.fail(f"no child of os.fork() shows {case.fails}: {seen}\n" +
                   self.log_text())
+
+    def check_audit(self, case, parent, audit):
+        self.assertEqual(audit["verdict"], "unsafe")
+        reasons = json.dumps(audit["reasons"])
+        for name in parent.expects:
+            self.assertIn(name, reasons)
+        return "names " + ", ".join(
+            name.format(address="the connection's other end")
+            for name in case.expects)
+
+    def doctor(self, case):
+        with self.parent(case) as parent:
+            done = subprocess.run(
+                [FORKSERVER, "doctor", "--json", str(parent.pid)],
+                stdout=subprocess.PIPE, text=True, check=False)
+            audit = json.loads(done.stdout)
+            found = {each["known_as"]
+                     for each in audit["reasons"] + audit["notes"]}
+            self.assertLessEqual(set(case.known_as), found)
+            if not case.expects:
+                self.assertEqual((done.returncode, audit["reasons"]), (0, []))
+                return "safe"
+            self.assertEqual(done.returncode, 1)
+            return self.check_audit(case, parent, audit)
+
+    def guard(self, case):
+        reports = os.path.join(self.sandbox.folder, "reports")
+
+        def read():
+            with contextlib.suppress(FileNotFoundError):
+                with open(reports, encoding="utf-8") as file:
+                    return [json.loads(line) for line in file]
+            return []
+
+        with self.parent(case, [FORKSERVER, "guard", "--report", reports,
+                                "--"]) as parent:
+            outcomes = parent.tell("fork")
+            if not case.expects:
+                self.assertEqual(outcomes, ["right answer"] * case.children)
+                self.assertEqual(read(), [])
+                return "no report"
+            wait_for(read, "a report")
+            return self.check_audit(case, parent, read()[0]["audit"])
 
     def clean_worker(self, case):
         with self.parent(case) as parent:

@@ -18,6 +18,8 @@ END = "<!-- Written by tests/fork_safety/page.py: end -->\n"
 # The ways of fork_safety_test.py, and their columns' titles.
 COLUMNS = {
     "stock_fork": "a forked child",
+    "doctor": "`forkserver doctor` before",
+    "guard": "`forkserver guard` at the fork",
     "clean_worker": "a worker instead",
 }
 

@@ -1,8 +1,11 @@
 #include "tools/forkserver/audit_report.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <string_view>
 
 #include "tools/forkserver/exit_codes.h"
+#include "tools/forkserver/symbols.h"
 
 namespace forkserver::cli {
 namespace {
@@ -26,6 +29,22 @@ std::string Wrap(const std::string& first, const std::string& hanging,
     at = end + 1;
   }
   return wrapped + line + "\n";
+}
+
+void NameStarter(Symbols& symbols, AuditFinding& finding) {
+  constexpr std::string_view kStart = "started by ";
+  const std::size_t plus = finding.where.find("+0x");
+  if (finding.where.compare(0, kStart.size(), kStart) != 0 ||
+      plus == std::string::npos) {
+    return;
+  }
+  const NamedFrame frame = symbols.Name(
+      {finding.where.substr(kStart.size(), plus - kStart.size()),
+       std::strtoll(finding.where.c_str() + plus + 1, nullptr, 16)});
+  if (frame.function.empty()) return;
+  const std::size_t end = finding.where.find(';', plus);
+  finding.where.insert(std::min(end, finding.where.size()),
+                       ", " + frame.function);
 }
 
 std::string Lines(const AuditFinding& finding, const std::string& indent) {
@@ -59,6 +78,12 @@ int ExitCodeOf(AuditVerdict verdict) {
       return kUnknown;
   }
   return kUnknown;
+}
+
+void NameStarters(Audit& audit) {
+  Symbols symbols;
+  for (AuditFinding& reason : audit.reasons) NameStarter(symbols, reason);
+  for (AuditFinding& note : audit.notes) NameStarter(symbols, note);
 }
 
 std::string Report(const std::string& subject, const Audit& audit,

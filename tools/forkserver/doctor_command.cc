@@ -15,8 +15,9 @@ namespace forkserver::cli {
 namespace {
 
 int Print(const Options& options, const std::string& subject,
-          const Result<Audit>& audit) {
+          Result<Audit> audit) {
   if (!audit) return Fail(audit.error());
+  NameStarters(*audit);
   PrintLine(options.json ? ToJson(*audit) : Report(subject, *audit));
   return ExitCodeOf(audit->verdict);
 }

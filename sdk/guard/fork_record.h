@@ -2,6 +2,8 @@
 // guard-report`, which is of the same build: plain bytes on a descriptor.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <cstdint>
 
 namespace forkserver::guard {
@@ -60,6 +62,9 @@ struct ForkRecord {
   char names[kMaxNames][kNameBytes] = {};  // of the first ones
   std::uint32_t descriptor_count = 0;
   std::int32_t descriptors[kMaxDescriptors] = {};
+  // The other ends of those that are connections of the internet, as a child's
+  // work may end them before anybody looks; sin6_family is 0 for others.
+  sockaddr_in6 peers[kMaxDescriptors] = {};
   std::uint32_t started_count = 0;
   StartedThread started[kMaxThreadStacks];
   std::uint32_t handler_count = 0;

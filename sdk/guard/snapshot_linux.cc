@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -103,6 +104,13 @@ void ListDescriptors(ForkRecord& record) {
   ForEachNumber("/proc/self/fd", [&](int, const char*, int fd) {
     if (record.descriptor_count < kMaxDescriptors) {
       record.descriptors[record.descriptor_count] = fd;
+      sockaddr_in6& peer = record.peers[record.descriptor_count];
+      socklen_t size = sizeof(peer);
+      peer = {};
+      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 ||
+          (peer.sin6_family != AF_INET && peer.sin6_family != AF_INET6)) {
+        peer = {};
+      }
     }
     return record.descriptor_count++ < kMaxDescriptors;
   });

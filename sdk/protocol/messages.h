@@ -412,6 +412,8 @@ struct Configure {
   std::vector<std::string> freeze;  // all patterns of frozen variables
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   std::vector<std::string> ask;  // symbols of LibraryAnswer
+  // Patterns of libraries whose threads survive a fork.
+  std::vector<std::string> surviving;
   bool crash_reports = false;       // the daemon takes `crash`
 
   template <typename Self, typename Visitor>
@@ -422,6 +424,7 @@ struct Configure {
     visit.Required("freeze", self.freeze);
     visit.Optional("audit_policy", self.audit_policy);
     visit.Optional("ask", self.ask);
+    visit.Optional("surviving", self.surviving);
     visit.Optional("crash_reports", self.crash_reports);
   }
 };

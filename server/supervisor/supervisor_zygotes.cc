@@ -121,6 +121,7 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.freeze = zygote.freeze;
   configure.audit_policy = request.audit_policy;
   configure.ask = audit::SymbolsToAsk();
+  configure.surviving = audit::SurvivingLibraries();
   configure.crash_reports = true;
   Result<void> launched =
       plan->parent != nullptr

@@ -482,6 +482,7 @@ def add_zygote_side(v):
     v.frame("configure_full", "configure", {
         "protocol": 1, "name": "django", "preload": ["django"], "freeze": [],
         "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"],
+        "surviving": ["libopenblas*"],
         "crash_reports": True
     })
     v.frame("fork_worker_minimal", "fork_worker",

@@ -8,7 +8,8 @@ from daemon_fixture import ZYGOTE_PROGRAM, DaemonTestCase, wait_for
 
 ZYGOTE_KEYS = [
     "name", "id", "pid", "state", "parent", "identity", "keep", "workers",
-    "forks", "argv", "entries", "preloads",
+    "forks", "argv", "entries", "preloads", "audit_policy", "audit",
+    "quarantine",
 ]
 
 

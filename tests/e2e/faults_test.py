@@ -176,7 +176,7 @@ class FaultsTest(WireTestCase):
 
     def test_open(self):
         self.work("open")
-        for nth in range(1, 30):
+        for nth in range(1, 100):
             self.faults.arm("open", nth, errno.ENFILE)
             self.work("open")
             hit = self.faults.disarm()

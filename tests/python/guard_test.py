@@ -125,8 +125,8 @@ class Warn(GuardCase):
                       self.the_warning())
 
     def test_a_connection_is_found_by_the_doctor(self):
-        one, other = socket.socketpair()
-        with one, other:
+        with socket.create_server(("127.0.0.1", 0)) as server, \
+                socket.create_connection(server.getsockname()):
             os.waitpid(fork_here(), 0)
         text = self.the_warning()
         self.assertIn("connection", text)

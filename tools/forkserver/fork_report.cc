@@ -1,8 +1,10 @@
 #include "tools/forkserver/fork_report.h"
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,6 +59,7 @@ class Maker {
     ProcessFacts facts = LookAtProcess();
     KeepThoseOfTheFork(facts);
     LeaveOutWhatTheChildClosed(facts);
+    RestoreConnections(facts);
     NameStarters(facts);
     report.program = facts.program;
     report.audit = audit::Judge(facts, {});
@@ -135,6 +138,38 @@ class Maker {
                                                         end, each.fd) == end;
                                      }),
                       descriptors.end());
+  }
+
+  // What the child did may have ended a connection since.
+  void RestoreConnections(ProcessFacts& facts) const {
+    const std::size_t count =
+        std::min<std::size_t>(record_.descriptor_count, guard::kMaxDescriptors);
+    for (audit::DescriptorFact& each : facts.descriptors) {
+      const auto* const at =
+          std::find(record_.descriptors, record_.descriptors + count, each.fd);
+      if (at == record_.descriptors + count) continue;
+      const sockaddr_in6& peer = record_.peers[at - record_.descriptors];
+      if (peer.sin6_family == 0 ||
+          each.kind == audit::DescriptorKind::kConnected) {
+        continue;
+      }
+      each.kind = audit::DescriptorKind::kConnected;
+      each.peer = NameOf(peer);
+      each.text = "TCP -> " + each.peer + ", which has ended since";
+    }
+  }
+
+  static std::string NameOf(const sockaddr_in6& peer) {
+    char text[INET6_ADDRSTRLEN] = {};
+    if (peer.sin6_family == AF_INET6) {
+      ::inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof(text));
+      return "[" + std::string(text) +
+             "]:" + std::to_string(ntohs(peer.sin6_port));
+    }
+    sockaddr_in old = {};
+    std::memcpy(&old, &peer, sizeof(old));
+    ::inet_ntop(AF_INET, &old.sin_addr, text, sizeof(text));
+    return std::string(text) + ":" + std::to_string(ntohs(old.sin_port));
   }
 
   // A child that lives and has closed a descriptor does not share it.

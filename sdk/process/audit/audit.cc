@@ -139,15 +139,15 @@ class Judgement {
         finding.where += (finding.where.empty() ? "it " : "; it ") + doing;
       }
       finding.step = step;
-      if (survives) {
-        finding.why = "it was said to survive a fork";
-        audit_.notes.push_back(std::move(finding));
-        continue;
-      }
       ThreadFact alias = *threads[0];
       alias.name = name;
       const KnownCase* known = CaseOfThread(alias);
       if (known == nullptr) known = CaseOfThread(*threads[0]);
+      if (survives && (known == nullptr || !known->survives)) {
+        finding.why = "it was said to survive a fork";
+        audit_.notes.push_back(std::move(finding));
+        continue;
+      }
       if (known == nullptr && library.empty() && started_by.empty() &&
           !facts_.memory_readable) {
         audit_.unreadable.push_back(
@@ -251,10 +251,11 @@ class Judgement {
     }
   }
 
-  // Whose connection it may be, and what that means.
+  // Whose connection it may be, and what that means. The rows come in the
+  // order of the table: what is special before what is general.
   void Explain(AuditFinding& finding) {
-    for (const LibraryFact& library : facts_.libraries) {
-      for (const KnownCase& known : KnownCases()) {
+    for (const KnownCase& known : KnownCases()) {
+      for (const LibraryFact& library : facts_.libraries) {
         if (!Matches(known.explains, FileNameOf(library.path))) continue;
         finding.where += "; " + library.path + " is loaded";
         finding.known_as = known.id;
@@ -357,6 +358,16 @@ std::vector<std::string> SymbolsToAsk() {
     if (!known.asks.empty()) symbols.push_back(known.asks);
   }
   return symbols;
+}
+
+std::vector<std::string> SurvivingLibraries() {
+  std::vector<std::string> patterns;
+  for (const KnownCase& known : KnownCases()) {
+    if (!known.survives) continue;
+    patterns.insert(patterns.end(), known.thread_of.begin(),
+                    known.thread_of.end());
+  }
+  return patterns;
 }
 
 std::string Describe(const AuditFinding& finding) {

@@ -47,6 +47,8 @@ Result<Audit> AuditDaemon(pid_t pid);
 
 // The functions by which libraries answer, to be asked from within.
 std::vector<std::string> SymbolsToAsk();
+// Patterns of the file names of libraries whose threads survive a fork.
+std::vector<std::string> SurvivingLibraries();
 
 // "thread 1240 'gdbus', started by /usr/lib/libgio-2.0.so.0, in preload x: why"
 std::string Describe(const AuditFinding& finding);

@@ -81,7 +81,15 @@ std::optional<Variable> VariableOf(std::uint64_t function,
   if (Skip(code, {"\x0f\xb6\x05", 3}) || Skip(code, {"\x8a\x05", 2}) ||
       Skip(code, {"\x8b\x05", 2})) {  // movzbl, mov: of a variable of its own
     variable.address = relative();
-  } else if (Skip(code, {"\x48\x8b\x05", 3})) {  // by way of the GOT
+  } else if (const bool compare = Skip(code, {"\x80\x3d", 2});
+             compare || Skip(code, {"\xf6\x05", 2})) {  // cmpb, testb: imm
+    // The address counts from the end of the instruction, after its byte.
+    variable.address = relative() + 1;
+    if (code.empty() || (compare && code[0] != 0)) return {};
+    if (!compare) variable.mask = static_cast<unsigned char>(code[0]);
+    code.remove_prefix(1);
+    if (!Skip(code, {"\x0f\x95\xc0", 3})) return {};  // setne al
+  } else if (Skip(code, {"\x48\x8b\x05", 3})) {       // by way of the GOT
     variable.address = memory.ReadWord(relative());
     if (!Skip(code, {"\x0f\xb6\x00", 3}) && !Skip(code, {"\x8b\x00", 2})) {
       return {};

@@ -9,7 +9,8 @@ case is about. The program does so, prints READY, and waits for a line:
     fork   CHILDREN children are forked, at once, and do the work
     ask    forkserverd is asked for CHILDREN workers, by this same parent
 
-Then it prints a JSON list of what became of each.
+Then it prints a JSON list of what became of each, and waits for the end of its
+standard input.
 """
 
 import concurrent.futures
@@ -119,6 +120,7 @@ def main():
     way = {"fork": fork_children, "ask": ask_for_workers}
     outcomes = way[sys.stdin.readline().strip()](module, int(count))
     print(json.dumps(outcomes), flush=True)
+    sys.stdin.read()  # Whoever asks may want to look at it still.
     os._exit(0)  # What the parent used may hang at exit, too.
 
 

@@ -259,6 +259,7 @@ class Configure(Message):
     freeze: List[str] = required(TEXTS, [])
     audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
     ask: List[str] = optional(TEXTS, [])
+    surviving: List[str] = optional(TEXTS, [])
     crash_reports: bool = optional(BOOLEAN, False)
 
 

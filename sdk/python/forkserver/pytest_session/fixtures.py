@@ -105,6 +105,4 @@ def _unsafe_threads() -> Dict[int, str]:
     preloader = state.preloader
     if preloader is None:
         return {}
-    # pylint: disable=protected-access
-    return {each.id: each.describe() for each in preloader.threads()
-            if not preloader._table.is_safe(each)}
+    return {each.id: each.describe() for each in preloader.unsafe_threads()}

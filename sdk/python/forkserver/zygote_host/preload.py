@@ -85,6 +85,14 @@ class Preloader:
         return [each._replace(step=self._steps.get(each.id, ""))
                 for each in list_threads(self._watch.starters)]
 
+    def unsafe_threads(self) -> List[Thread]:
+        """Those of which no rule says that they survive a fork."""
+        return [each for each in self.threads() if not self._survives(each)]
+
+    def _survives(self, thread: Thread) -> bool:
+        rule = find_rule(self._rules, thread)
+        return bool(rule and rule["safe"])
+
     def _run_step(self, name: str) -> PreloadReport:
         fds = list_descriptors(self._own_fds)
         rss = system.resident_bytes()
@@ -135,9 +143,8 @@ class Preloader:
         return new
 
     def _note(self, thread: Thread) -> ThreadNote:
-        rule = find_rule(self._rules, thread)
         return ThreadNote(thread.id, thread.name, thread.module, thread.step,
-                          bool(rule and rule["safe"]))
+                          self._survives(thread))
 
 
 class _CrashReports:

@@ -95,7 +95,9 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
              writer: FrameWriter) -> Prepared:
     null_fd = move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
     own_fds = [channels.control.fileno(), channels.report_fd, null_fd]
-    rules = check_rules(settings.known_threads)
+    # The user's first; then those of the daemon's table.
+    rules = check_rules(settings.known_threads) + check_rules(
+        {"library": pattern} for pattern in configure.surviving)
 
     def tell(error: Error) -> None:
         send_failed(writer, error)

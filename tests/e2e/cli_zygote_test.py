@@ -35,7 +35,8 @@ class ZygoteCommandsTest(ZygoteTestCase):
         self.assertIn("echo", started["entries"])
         self.assertEqual([p["name"] for p in started["preloads"]], ["ok"])
         self.assertEqual(list(started["preloads"][0]),
-                         ["name", "wall_us", "rss_bytes", "threads"])
+                         ["name", "wall_us", "rss_bytes", "threads",
+                          "new_threads", "new_fds", "new_libraries"])
         [listed] = self.cli_json("zygote", "ls")
         self.assertEqual(listed, started)
         self.assertEqual(self.cli("zygote", "stop", "z").returncode, 0)

@@ -1,0 +1,237 @@
+// The part of Launcher that makes zygotes and their workers, and has them
+// looked at.
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sdk/base/unix_socket.h"
+#include "sdk/process/audit/read_stacks.h"
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+#include "sdk/protocol/framing.h"
+#include "server/launch/launcher.h"
+#include "server/launch/setup_fds.h"
+
+namespace forkserver::server {
+namespace {
+
+// The daemon's ends and the zygote's ends of a conversation.
+struct ZygotePipes {
+  SocketPair control;
+  Pipe report;
+};
+
+Result<ZygotePipes> MakeZygotePipes() {
+  Result<SocketPair> control = MakeSocketPair();
+  if (!control) return LaunchError("socketpair", control.error());
+  Result<Pipe> report = MakePipe();
+  if (!report) return LaunchError("pipe", report.error());
+  return ZygotePipes{std::move(*control), std::move(*report)};
+}
+
+}  // namespace
+
+Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
+                                    protocol::Setup setup,
+                                    const std::vector<UniqueFd>& fds,
+                                    const ResourceLimits& limits,
+                                    protocol::Configure configure) {
+  Result<ZygotePipes> pipes = MakeZygotePipes();
+  if (!pipes) return pipes.error();
+  // The zygote's ends go to the first two numbers above its other
+  // descriptors; its environment names them.
+  Result<std::vector<UniqueFd>> duplicates = Duplicate(fds);
+  if (!duplicates) return duplicates.error();
+  std::vector<UniqueFd> all = std::move(*duplicates);
+  const std::int64_t next = FirstFreeNumber(setup);
+  bool has_stderr = false;
+  for (const protocol::FdPlacement& placement : setup.fds) {
+    has_stderr = has_stderr || placement.child_fd == 2;
+  }
+  const auto place = [&](std::int64_t child_fd, UniqueFd fd) {
+    setup.fds.push_back({child_fd, static_cast<std::int64_t>(all.size())});
+    all.push_back(std::move(fd));
+  };
+  place(next, std::move(pipes->control.second));
+  place(next + 1, std::move(pipes->report.write_end));
+  setup.env.push_back("FORKSERVER_ZYGOTE_CONTROL_FD=" + std::to_string(next));
+  setup.env.push_back("FORKSERVER_ZYGOTE_REPORT_FD=" +
+                      std::to_string(next + 1));
+  UniqueFd standard_error;
+  if (!has_stderr) {
+    Result<Pipe> pipe = MakePipe();
+    if (!pipe) return LaunchError("pipe", pipe.error());
+    standard_error = std::move(pipe->read_end);
+    place(2, std::move(pipe->write_end));
+  }
+  if (auto launched = LaunchProcess(key, std::move(setup), all, limits,
+                                    /*detach=*/false, /*zygote=*/true);
+      !launched) {
+    return launched.error();
+  }
+  zygotes_.Add(key, std::move(id), /*parent=*/0,
+               std::move(pipes->control.first),
+               std::move(pipes->report.read_end), std::move(standard_error),
+               std::move(configure));
+  return {};
+}
+
+Result<void> Launcher::CheckZygoteFrame(const std::string& frame,
+                                        ProcessKey zygote) const {
+  // What the daemon adds to a request may make it too large to hand on.
+  if (frame.size() - protocol::kFrameHeaderBytes > protocol::kMaxFrameBytes) {
+    return MakeError(error_code::kFrameTooLarge,
+                     "the set-up is too large to hand on to a zygote",
+                     "send large data through a descriptor");
+  }
+  if (!zygotes_.CanTakeMore(zygote)) {
+    return MakeError(error_code::kLimitReached,
+                     "too many requests wait for the zygote, which does not "
+                     "take them",
+                     "ask again later; if it hangs, stop it");
+  }
+  return {};
+}
+
+Result<void> Launcher::LaunchNestedZygote(ProcessKey key, std::string id,
+                                          ProcessKey parent, std::string setup,
+                                          std::vector<UniqueFd> fds,
+                                          const ResourceLimits& limits,
+                                          protocol::Configure configure) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  if (fds.size() + 2 > protocol::kMaxFds) {
+    return MakeError(error_code::kTooManyDescriptors,
+                     "a zygote that is forked from another can be given " +
+                         std::to_string(protocol::kMaxFds - 2) +
+                         " descriptors, not " + std::to_string(fds.size()));
+  }
+  Result<ZygotePipes> pipes = MakeZygotePipes();
+  if (!pipes) return pipes.error();
+  fds.push_back(std::move(pipes->control.second));
+  fds.push_back(std::move(pipes->report.write_end));
+  protocol::ForkZygote request;
+  request.worker = id;
+  request.setup.data = std::move(setup);
+  request.limits = limits;
+  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  if (auto checked = CheckZygoteFrame(frame, parent); !checked) {
+    return checked.error();
+  }
+  auto slot = keeper_.TakeSlot();
+  if (!slot) return slot.error();
+  zygotes_.Add(key, std::move(id), parent, std::move(pipes->control.first),
+               std::move(pipes->report.read_end), UniqueFd(),
+               std::move(configure), *slot);
+  zygotes_.ForkZygote(key, parent, std::move(frame), std::move(fds));
+  return {};
+}
+
+Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
+                                    ProcessKey zygote, std::string setup,
+                                    std::vector<UniqueFd> fds,
+                                    const ResourceLimits& limits,
+                                    WorkerTraits traits) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  if (traits.crash_report && fds.size() < protocol::kMaxFds) {
+    // What cannot be decoded is the zygote's to refuse.
+    if (auto decoded = protocol::DecodeBody<protocol::Setup>(setup)) {
+      if (auto inserted = InsertRelay(key, *decoded, fds); !inserted) {
+        return inserted;
+      }
+      setup = protocol::EncodeBody(*decoded);
+    }
+  }
+  protocol::ForkWorker request;
+  request.worker = std::move(id);
+  request.setup.data = std::move(setup);
+  request.limits = limits;
+  request.detach = traits.detach;
+  std::string frame = protocol::EncodeRequest(0, fds.size(), request);
+  auto done = CheckZygoteFrame(frame, zygote);
+  if (done) {
+    done = zygotes_.Fork(key, zygote, traits.detach, std::move(frame),
+                         std::move(fds));
+  }
+  if (!done) relays_.erase(key);
+  return done;
+}
+
+Result<void> Launcher::LaunchCanary(ProcessKey key, std::string id,
+                                    ProcessKey zygote) {
+  if (auto checked = CheckOneThread(); !checked) return checked.error();
+  protocol::Setup setup;
+  setup.cwd = "/";
+  protocol::ForkWorker request;
+  request.worker = std::move(id);
+  request.setup.data = protocol::EncodeBody(setup);
+  request.canary = true;
+  return zygotes_.Fork(key, zygote, /*detach=*/false,
+                       protocol::EncodeRequest(0, 0, request), {});
+}
+
+void Launcher::Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words) {
+  const auto unknown = [zygote](const std::string& why) {
+    forkserver::Audit audit;
+    audit.verdict = AuditVerdict::kUnknown;
+    audit.unreadable.push_back("it could not be looked at: " + why);
+    return ZygoteAudited{zygote, std::move(audit)};
+  };
+  Result<void> started = CheckOneThread();
+  if (started) {
+    started = examiner_.Start(
+        [pid, &words] {
+          auto audit = audit::AuditProcess(pid, words);
+          if (audit) return protocol::EncodeBody(*audit);
+          forkserver::Audit failed;
+          failed.verdict = AuditVerdict::kUnknown;
+          failed.unreadable.push_back(audit.error().message);
+          return protocol::EncodeBody(failed);
+        },
+        [zygote, unknown](const std::string& bytes) -> LaunchEvent {
+          auto audit = protocol::DecodeBody<forkserver::Audit>(bytes);
+          if (audit) return ZygoteAudited{zygote, std::move(*audit)};
+          return unknown("whoever looked did not come to an end in " +
+                         std::to_string(Examiner::kPatienceSeconds) + " s");
+        });
+  }
+  if (!started) events_.push_back(unknown(started.error().message));
+}
+
+void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
+  Result<void> started = CheckOneThread();
+  if (started) {
+    started = examiner_.Start(
+        [this, zygote_pid] {
+          std::string text;
+          const auto add = [&text](pid_t pid, const char* what) {
+            text += std::string(what) + " (pid " + std::to_string(pid) + "):\n";
+            for (const std::string& line : audit::ReadStacks(pid)) {
+              text += line + "\n";
+            }
+          };
+          // Those that have not said that they started are not known yet.
+          bool any = false;
+          for (const pid_t child : audit::ListChildren(zygote_pid)) {
+            if (zygotes_.IsStarted(child) || ProcessHasEnded(child)) continue;
+            add(child, "a worker that has not begun");
+            any = true;
+          }
+          if (!any) add(zygote_pid, "no worker was forked; the zygote");
+          return text;
+        },
+        [worker](const std::string& bytes) -> LaunchEvent {
+          StacksTaken taken{worker, {}};
+          for (std::size_t at = 0; at < bytes.size();) {
+            const std::size_t end =
+                std::min(bytes.find('\n', at), bytes.size());
+            taken.lines.push_back(bytes.substr(at, end - at));
+            at = end + 1;
+          }
+          return taken;
+        });
+  }
+  if (!started) events_.push_back(StacksTaken{worker, {}});
+}
+
+}  // namespace forkserver::server

@@ -97,6 +97,13 @@ void Launcher::SweepBefore(std::int64_t delay_ns) {
   if (!sweep_due_ns_ || *sweep_due_ns_ > due_ns) sweep_due_ns_ = due_ns;
 }
 
+void Launcher::SweepUnwatched() {
+  // Where a sweep is due, SIGCHLD is not listened to until then.
+  if (reaper_.has_unwatched() && (!child_signal_ || sweep_due_ns_)) {
+    SweepBefore(kSweepUnwatchedNs);
+  }
+}
+
 Result<void> Launcher::LaunchExec(ProcessKey key, protocol::Setup setup,
                                   const std::vector<UniqueFd>& fds,
                                   const ResourceLimits& limits,
@@ -190,10 +197,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   }
   reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()),
                 {.kill_group = !detach, .keep_pidfd = zygote});
-  // Where a sweep is due, SIGCHLD is not listened to until then.
-  if (reaper_.has_unwatched() && (!child_signal_ || sweep_due_ns_)) {
-    SweepBefore(kSweepUnwatchedNs);
-  }
+  SweepUnwatched();
   running.launch = std::move(*launch);
   running_.emplace(key, std::move(running));
   return {};

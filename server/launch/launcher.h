@@ -114,6 +114,8 @@ class Launcher {
   Result<void> CheckOneThread() const;
   Result<void> CheckKeeper();
   void SweepBefore(std::int64_t delay_ns);
+  // After a child was adopted.
+  void SweepUnwatched();
   Result<void> CheckZygoteFrame(const std::string& frame,
                                 ProcessKey zygote) const;
   Result<void> LaunchProcess(ProcessKey key, protocol::Setup setup,

@@ -196,6 +196,7 @@ void Launcher::Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words) {
         });
   }
   if (!started) events_.push_back(unknown(started.error().message));
+  SweepUnwatched();
 }
 
 void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
@@ -232,6 +233,7 @@ void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
         });
   }
   if (!started) events_.push_back(StacksTaken{worker, {}});
+  SweepUnwatched();
 }
 
 }  // namespace forkserver::server

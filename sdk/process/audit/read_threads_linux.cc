@@ -18,9 +18,9 @@ constexpr std::size_t kMaxStackBytes = 1u << 20;
 // look at: from its header (registers, ids) to the function and its argument.
 constexpr std::size_t kThreadHeaderBytes = 0x200;
 constexpr std::size_t kThreadBytes = 0x900;
-// Idle threads of OpenBLAS spin for some 30 ms before they sleep. The patience
-// is for all threads of a process.
-constexpr int kPatience = 100;
+// Idle threads of OpenBLAS spin for some 30 ms before they sleep, those of
+// libomp for 200. The patience is for all threads of a process.
+constexpr int kPatience = 400;
 constexpr long kPatienceStepNs = 1'000'000;
 
 // What is on every thread's stack, and starts none for itself.

@@ -74,11 +74,26 @@ TEST_CASE("a preload step that throws is named with its exception") {
   CHECK(Contains(error.message, "out of luck"));
 }
 
-TEST_CASE("a preload step that leaves a thread makes the zygote unsafe") {
-  const auto error = FailToPreload({"ok", "starts_thread", "ok"});
-  CHECK(error.code == "zygote_unsafe");
-  CHECK(Contains(error.message, "stray worker"));
-  CHECK(error.step == "after preload starts_thread");
+TEST_CASE("what a preload step leaves behind is told for the audit") {
+  ZygoteDriver daemon{ZygoteDriver::Options()};
+  ZygoteChannel& channel = daemon.channel();
+  channel.Configure({"ok", "starts_thread", "makes_connection"});
+  REQUIRE(channel.WaitFor([&] { return channel.ready.has_value(); }));
+  const auto& preloads = channel.ready->preloads;
+  REQUIRE(preloads.size() == 3);
+  CHECK(preloads[0].new_threads.empty());
+  CHECK(preloads[0].new_fds.empty());
+  REQUIRE(preloads[1].new_threads.size() == 1);
+  CHECK(preloads[1].threads == 2);
+  // The listener and the connection.
+  CHECK(preloads[2].new_fds.size() == 2);
+  CHECK(preloads[2].new_threads.empty());
+  const auto& threads = channel.ready->threads;
+  REQUIRE(threads.size() == 1);
+  CHECK(threads[0].id == preloads[1].new_threads[0].id);
+  CHECK(threads[0].step == "preload starts_thread");
+  // Its control socket, its report pipe and /dev/null.
+  CHECK(channel.ready->own_fds.size() == 3);
 }
 
 TEST_CASE("a preload step that exits ends the zygote with its exit code") {

@@ -414,7 +414,7 @@ struct Configure {
   std::vector<std::string> ask;  // symbols of LibraryAnswer
   // Patterns of libraries whose threads survive a fork.
   std::vector<std::string> surviving;
-  bool crash_reports = false;       // the daemon takes `crash`
+  bool crash_reports = false;  // the daemon takes `crash`
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {

@@ -320,7 +320,7 @@ void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
   ZygoteEnded ended;
   ended.key = key;
   ended.error = zygote.error;
-  ended.status = status;
+  ended.status = std::move(status);
   ended.stderr_tail = zygote.channel->stderr_tail();
   if (zygote.slot != nullptr) keeper_.GiveSlot(zygote.slot);
   std::unique_ptr<ZygoteChannel> channel = std::move(zygote.channel);

@@ -14,6 +14,7 @@ NamedFrame Symbols::Name(const CrashFrame& frame) {
 std::vector<NamedFrame> NameFrames(const std::vector<CrashFrame>& frames) {
   Symbols symbols;
   std::vector<NamedFrame> named;
+  named.reserve(frames.size());
   for (const CrashFrame& frame : frames) named.push_back(symbols.Name(frame));
   return named;
 }

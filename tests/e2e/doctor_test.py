@@ -64,13 +64,13 @@ class ProcessTest(SandboxTestCase):
         self.assertIn("no process", result.stderr)
 
     @unittest.skipUnless(b"kthreadd" in read_file("/proc/2/comm"),
-                         "no kernel thread is to be seen")
+                         "os: no kernel thread is to be seen")
     def test_a_thread_of_the_kernel(self):
         result = self.cli("doctor", "2")
         self.assertEqual(result.returncode, 125)
         self.assertIn("kernel", result.stderr)
 
-    @unittest.skipUnless(os.geteuid() == 0, "not root")
+    @unittest.skipUnless(os.geteuid() == 0, "os: not root")
     def test_another_users(self):
         pid = self.start()
         os.chmod(self.sandbox.folder, 0o755)
@@ -82,9 +82,9 @@ class ProcessTest(SandboxTestCase):
         try:
             result = self.cli("doctor", str(pid), preexec_fn=become_nobody)
         except (PermissionError, subprocess.SubprocessError):
-            self.skipTest("no other user is mapped here")
+            self.skipTest("os: no other user is mapped here")
         if result.returncode == 125 and "another user" not in result.stderr:
-            self.skipTest("the program cannot be run by another user here")
+            self.skipTest("os: another user cannot run the program here")
         self.assertEqual(result.returncode, 125, result)
         self.assertIn("another user", result.stderr)
 

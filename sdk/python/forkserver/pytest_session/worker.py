@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from contextlib import suppress
 from typing import Any, List
 
 import pytest
@@ -31,16 +32,20 @@ def run(context: Any) -> int:
     session = warm.session
     loop = _Loop(events, indices)
     warm.config.pluginmanager.register(loop, "forkserver-loop")
+    interrupted = False
     try:
         # Plugins wrap this hook: logging, coverage.
         warm.config.hook.pytest_runtestloop(session=session)
     except pytest.exit.Exception as error:
         events.send("exit", str(error.msg), error.returncode)
     except KeyboardInterrupt:
+        interrupted = True
         info: Any = pytest.ExceptionInfo.from_current()
         events.send("interrupted", loop.nodeid, str(info.getrepr().reprcrash))
     finally:
-        session._setupstate.teardown_exact(None)
+        # Of a worker that is not needed any more nobody waits for an error.
+        with suppress(*([Exception] if interrupted else [])):
+            session._setupstate.teardown_exact(None)
         coverage_relay.finish()
     if session.shouldstop:
         events.send("shouldstop", str(session.shouldstop))

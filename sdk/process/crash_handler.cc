@@ -34,7 +34,7 @@ constexpr std::size_t kStackBytes = std::size_t{64} << 10;
 
 const CrashSlot* volatile slot_in_use = nullptr;
 struct sigaction actions_before[kSignalCount];
-bool installed = false;
+[[maybe_unused]] bool installed = false;  // not with sanitizers
 // The thread that crashes first writes; any other that crashes meanwhile ends
 // the process: waiting for the first could be for ever.
 std::atomic_flag writing = ATOMIC_FLAG_INIT;

@@ -107,7 +107,6 @@ int MakeReport(const Job& job, int report) {
     }
   }
   calls::Close(static_cast<int>(record));
-  calls::Close(report);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kReportFailed;
   if (code == kReportFailed && !job.quiet) {
     static const char text[] =
@@ -115,6 +114,7 @@ int MakeReport(const Job& job, int report) {
         "(forkserver) cannot be executed\n";
     calls::Write(report, text, sizeof(text) - 1);
   }
+  calls::Close(report);
   return code;
 }
 

@@ -109,7 +109,8 @@ void Dispatcher::On(const ZygoteChanged& event) {
                            std::to_string(event.zygote.pid));
   const std::optional<Audit>& audit = event.zygote.audit;
   if (event.event == "zygote_ready" && audit &&
-      audit->verdict != AuditVerdict::kSafe) {
+      audit->verdict != AuditVerdict::kSafe &&
+      event.zygote.audit_policy == AuditPolicy::kWarn) {
     Log(LogLevel::kWarning, "zygote '" + event.zygote.name +
                                 "' is in service though its audit says " +
                                 std::string(NameOf(audit->verdict)));

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import unittest
 
-from daemon_fixture import (FORKSERVER, processes, state_and_parent,
-                            wait_for)
+from daemon_fixture import (FORKSERVER, processes, read_file,
+                            state_and_parent, wait_for)
 from guard_fixture import (FORKING_PROGRAM, LONG, PYTHON, SHORT, TINY_EXIT,
                            GuardTestCase)
+
+GUARD_LIBRARY = os.path.join(os.path.dirname(os.path.realpath(FORKSERVER)),
+                             "../../sdk/guard/libforkguard.so")
 
 THREADED = """
 import os, subprocess, sys, threading
@@ -325,6 +328,39 @@ class WhatCannotBeGuarded(GuardTestCase):
                          .returncode, 125)
 
 
+class WithoutTheCommand(GuardTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.environment = dict(os.environ,
+                                LD_PRELOAD=GUARD_LIBRARY,
+                                FORKSERVER_GUARD="warn",
+                                FORKSERVER_GUARD_WINDOW="1",
+                                FORKSERVER_GUARD_PROGRAM="/nonexistent/forkserver")
+
+    def run_program(self, *words):
+        return subprocess.run([FORKING_PROGRAM, *words],
+                              env=self.environment,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE,
+                              check=True)
+
+    def test_a_report_that_nobody_can_make_is_named(self):
+        result = self.run_program("thread", "fork", "wait")
+        self.assertIn(
+            b"forkguard: a fork may be unsafe; the program that would tell why "
+            b"(forkserver) cannot be executed\n", result.stderr)
+
+    def test_it_goes_where_reports_go(self):
+        self.environment["FORKSERVER_GUARD_REPORT"] = self.report_file
+        result = self.run_program("thread", "fork", "wait")
+        self.assertEqual(result.stderr, b"")
+        self.assertIn(b"cannot be executed", read_file(self.report_file))
+
+    def test_a_safe_fork_is_not_spoken_of(self):
+        self.assertEqual(self.run_program("fork", "wait").stderr, b"")
+
+
 class GuardInAGuard(GuardTestCase):
 
     def test_it_says_everything_once(self):
@@ -333,10 +369,8 @@ class GuardInAGuard(GuardTestCase):
         self.assertEqual(len(self.reports()), 1)
 
     def test_another_copy_of_the_library_keeps_quiet(self):
-        library = os.path.join(os.path.dirname(os.path.realpath(FORKSERVER)),
-                               "../../sdk/guard/libforkguard.so")
         copy = os.path.join(self.folder, "libforkguard.so")
-        shutil.copy(library, copy)
+        shutil.copy(GUARD_LIBRARY, copy)
         self.sandbox.environment["LD_PRELOAD"] = copy
         self.program("thread", "fork", "wait")
         self.assertEqual(len(self.reports()), 1)

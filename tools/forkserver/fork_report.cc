@@ -32,10 +32,6 @@ const std::vector<std::string> kRuntime = {"libc.so*", "libstdc++.so*",
                                            "libc++*", "ld-linux*"};
 constexpr char kGuard[] = "libforkguard";
 
-std::string FileNameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 bool ReadWhole(int fd, void* data, std::size_t size) {
   char* const bytes = static_cast<char*>(data);
   for (std::size_t done = 0; done < size;) {
@@ -216,14 +212,14 @@ class Maker {
   }
 
   static bool IsRuntime(const std::string& path) {
-    return audit::Matches(kRuntime, FileNameOf(path));
+    return audit::Matches(kRuntime, audit::FileNameOf(path));
   }
 
   std::vector<std::string> NamesOf(const guard::Stack& stack) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < stack.count; ++i) {
-      if (FileNameOf(symbols_.FileAt(stack.addresses[i])).rfind(kGuard, 0) ==
-          0) {
+      if (audit::FileNameOf(symbols_.FileAt(stack.addresses[i]))
+              .rfind(kGuard, 0) == 0) {
         continue;
       }
       names.push_back(symbols_.NameReturn(stack.addresses[i]));
@@ -243,7 +239,7 @@ class Maker {
     bool python = false;
     for (std::uint32_t i = 0; i < record_.stack.count; ++i) {
       const std::string file =
-          FileNameOf(symbols_.FileAt(record_.stack.addresses[i]));
+          audit::FileNameOf(symbols_.FileAt(record_.stack.addresses[i]));
       python = python || audit::Matches({"python*", "libpython*"}, file);
     }
     if (python) {

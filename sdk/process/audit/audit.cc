@@ -25,10 +25,6 @@ constexpr char kThreadAdvice[] =
 constexpr char kDescriptorAdvice[] =
     "close it before the fork and open it in the worker";
 
-std::string FileNameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 std::string Quote(const std::string& text) { return "'" + text + "'"; }
 
 const KnownCase* CaseOfThread(const ThreadFact& thread) {

@@ -64,8 +64,7 @@ struct LockFact {
 
 struct ProcessFacts {
   std::int64_t pid = 0;
-  std::string program;  // its file
-  std::vector<std::string> argv;
+  std::string program;              // its file
   std::vector<ThreadFact> threads;  // without the first
   std::vector<LibraryFact> libraries;
   std::vector<DescriptorFact> descriptors;

@@ -21,18 +21,23 @@ struct KnownCase {
   std::string why;
   std::string advice;
   std::string source;
-  std::vector<std::string> thread;       // names of its threads
-  std::vector<std::string> thread_of;    // file name of what started a thread
-  std::vector<std::string> library;      // file name, with `asks`
+  std::vector<std::string> thread;     // names of its threads
+  std::vector<std::string> thread_of;  // file name of what started a thread
+  // File name. Without `asks` nobody can say whether it was used.
+  std::vector<std::string> library;
   std::vector<std::string> descriptor;   // what a descriptor is open on
   std::vector<std::string> explains;     // who may own an open connection
   std::vector<std::string> environment;  // NAME=value of a work-around
-  bool survives = false;      // its threads and descriptors stand a fork
-  bool unanswerable = false;  // mapped, and nobody can say whether it was used
+  bool survives = false;  // its threads and descriptors stand a fork
 };
 
 // In the order in which they are tried.
 const std::vector<KnownCase>& KnownCases();
+
+// What the patterns of files are held against.
+inline std::string FileNameOf(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 // True if one of `patterns` matches. Nothing matches an empty text.
 inline bool Matches(const std::vector<std::string>& patterns,

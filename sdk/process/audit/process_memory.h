@@ -1,4 +1,5 @@
-// The mappings and the memory of a process, read through /proc. Linux only.
+// The mappings and the memory of a process, seen from outside. macOS: the
+// mappings only.
 #pragma once
 
 #include <forkserver/result.h>
@@ -21,7 +22,7 @@ struct Mapping {
   std::string path;  // empty: anonymous; "[stack]"
 };
 
-// A file of /proc, whole.
+// A file of /proc, whole. Linux only.
 Result<std::string> ReadProcFile(const std::string& path);
 
 // A snapshot of the mappings; the memory is that of the moment of reading.

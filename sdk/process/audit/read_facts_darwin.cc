@@ -21,10 +21,6 @@ extern char** environ;
 namespace forkserver::audit {
 namespace {
 
-std::string FileNameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 void ReadThreads(pid_t pid, ProcessFacts& facts) {
   std::vector<std::uint64_t> ids(16384);
   const int size =

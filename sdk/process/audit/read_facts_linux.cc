@@ -21,10 +21,6 @@ namespace {
 constexpr unsigned long kKernelThread = 0x00200000;      // PF_KTHREAD
 constexpr std::size_t kStateField = 0, kFlagsField = 6;  // after "pid (name) "
 
-std::string FileNameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 std::vector<std::string> SplitAtNul(const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at < text.size();) {
@@ -121,9 +117,6 @@ Result<ProcessFacts> ReadFacts(pid_t pid) {
   }
   ProcessFacts facts;
   facts.pid = pid;
-  if (auto text = ReadProcFile(folder + "/cmdline")) {
-    facts.argv = SplitAtNul(*text);
-  }
   char program[4096];
   const ssize_t size =
       ::readlink((folder + "/exe").c_str(), program, sizeof(program));

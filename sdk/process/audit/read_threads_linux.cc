@@ -30,10 +30,6 @@ const std::vector<std::string> kRuntime = {
 
 const std::vector<std::string> kGuard = {"libforkguard*"};
 
-std::string FileNameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
 bool IsRuntime(const Mapping& mapping) {
   return Matches(kRuntime, FileNameOf(mapping.path));
 }

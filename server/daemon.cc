@@ -1,5 +1,6 @@
 #include "server/daemon.h"
 
+#include <forkserver/version.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "sdk/base/version.h"
 #include "sdk/process/platform.h"
 #include "server/logging.h"
 

@@ -1,4 +1,5 @@
 // forkserverd: named steps from whatever started it to a clean fork server.
+#include <forkserver/version.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,7 +10,6 @@
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
-#include "sdk/base/version.h"
 #include "server/control/socket_claim.h"
 #include "server/daemon.h"
 #include "server/exit_codes.h"

@@ -1,4 +1,4 @@
-#include "sdk/base/error.h"
+#include <forkserver/error.h>
 
 #include <cstring>
 

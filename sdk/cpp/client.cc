@@ -1,5 +1,4 @@
-#include "sdk/cpp/client.h"
-
+#include <forkserver/client.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -216,6 +215,22 @@ void Client::ForkAsync(const ForkOptions& options,
   if (!checked) return done(checked.error());
   if (!impl_->session()) return done(Disabled("ForkAsync"));
   impl_->session()->ForkAsync(options, std::move(done));
+}
+
+void Client::StartZygoteAsync(const ZygoteOptions& options,
+                              std::function<void(Result<ZygoteInfo>)> done) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kAsync);
+  if (!checked) return done(checked.error());
+  if (!impl_->session()) return done(Disabled("StartZygoteAsync"));
+  impl_->session()->StartZygoteAsync(options, std::move(done));
+}
+
+void Client::StopZygoteAsync(const std::string& name,
+                             std::function<void(Result<void>)> done) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kAsync);
+  if (!checked) return done(checked.error());
+  if (!impl_->session()) return done(Disabled("StopZygoteAsync"));
+  impl_->session()->StopZygoteAsync(name, std::move(done));
 }
 
 void Client::OnExit(const std::string& worker_id,

@@ -56,6 +56,9 @@ struct ConnectOptions {
   // The forkserverd to start. Empty: the folder FORKSERVER_BIN, then PATH,
   // then the folder of this program, then ~/.local/bin.
   std::string daemon_program;
+  // One that is started ends when it had nothing to do, and no client, for so
+  // long. 0: never.
+  std::chrono::milliseconds daemon_idle_exit{600'000};
   // How long to wait for a daemon that is being started.
   std::chrono::milliseconds start_timeout{10'000};
   // Named in the daemon's log.
@@ -94,6 +97,9 @@ struct WorkerOptions : ProcessOptions {
   // Its exit record is to say more if it crashes or fails: the end of its
   // standard error and, of an exec worker, where it was. Not with `detach`.
   bool crash_report = false;
+  // Its exit record is to name the processes that it leaves behind in its
+  // process group, which are killed. Not with `detach`.
+  bool report_leftovers = false;
 };
 
 struct SpawnOptions : WorkerOptions {
@@ -210,7 +216,8 @@ class Client {
   int descriptor() const;
   Result<void> Process();
 
-  // As Spawn and Fork, answered by a callback. Several may be under way.
+  // As Spawn, Fork, StartZygote and StopZygote, answered by a callback. Several
+  // may be under way.
   // The request is sent when the call returns. May block while the daemon
   // does not read. A failure to send is answered by the callback as well.
   // Callbacks, of this call and of others, may run before it returns.
@@ -218,6 +225,10 @@ class Client {
                   std::function<void(Result<Worker>)> done);
   void ForkAsync(const ForkOptions& options,
                  std::function<void(Result<Worker>)> done);
+  void StartZygoteAsync(const ZygoteOptions& options,
+                        std::function<void(Result<ZygoteInfo>)> done);
+  void StopZygoteAsync(const std::string& name,
+                       std::function<void(Result<void>)> done);
   // Calls `done` once, with the exit record of a worker of this client, which
   // may have ended already; then perhaps before OnExit returns. It does not
   // use the record up: Wait and Stop return it as well. (Of those that only

@@ -62,7 +62,8 @@ Result<std::unique_ptr<Connection>> ConnectToDaemon(
       return error;
     }
     if (deadline.Passed()) return attempt.connection.error();
-    if (auto started = StartDaemon(options.daemon_program, path, deadline);
+    if (auto started = StartDaemon(options.daemon_program, path,
+                                   options.daemon_idle_exit, deadline);
         !started) {
       return started.error();
     }

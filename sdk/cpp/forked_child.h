@@ -23,6 +23,7 @@ struct ForkRequest {
   ResourceLimits limits;
   bool detach = false;
   bool canary = false;
+  pid_t heir = 0;  // not 0: see protocol::ForkWorker
   std::vector<UniqueFd> fds;
 };
 

@@ -215,6 +215,7 @@ Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   policy.detach = options.detach;
   policy.watch = !options.detach;
   policy.crash_report = options.crash_report;
+  policy.report_leftovers = options.report_leftovers;
   return policy;
 }
 

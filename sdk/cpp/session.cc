@@ -32,7 +32,8 @@ Result<void> Session::Process() {
   return outcome;
 }
 
-Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
+Result<Session::Prepared<protocol::ZygoteStart>> Session::PrepareZygoteStart(
+    const ZygoteOptions& options) {
   if (options.parent.empty()) {
     if (auto checked = CheckProgram(options.argv); !checked) {
       return checked.error();
@@ -40,7 +41,8 @@ Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
   }
   Result<PreparedSetup> prepared = PrepareSetup(options, options.argv);
   if (!prepared) return prepared.error();
-  protocol::ZygoteStart request;
+  Prepared<protocol::ZygoteStart> result;
+  protocol::ZygoteStart& request = result.request;
   request.name = options.name;
   request.setup.data = protocol::EncodeBody(prepared->setup);
   request.preload = options.preload;
@@ -51,7 +53,14 @@ Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
   request.replace = options.replace;
   request.audit_policy = options.audit_policy;
   request.entry_deadline_ms = options.entry_deadline.count();
-  auto reply = Ask<protocol::ZygoteReply>(request, prepared->fds);
+  result.fds = std::move(prepared->fds);
+  return result;
+}
+
+Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
+  auto prepared = PrepareZygoteStart(options);
+  if (!prepared) return prepared.error();
+  auto reply = Ask<protocol::ZygoteReply>(prepared->request, prepared->fds);
   if (!reply) return reply.error();
   return std::move(reply->zygote);
 }

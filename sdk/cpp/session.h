@@ -44,6 +44,10 @@ class Session {
               std::function<void(Result<ExitRecord>)> done);
 
   Result<ZygoteInfo> StartZygote(const ZygoteOptions& options);
+  void StartZygoteAsync(const ZygoteOptions& options,
+                        std::function<void(Result<ZygoteInfo>)> done);
+  void StopZygoteAsync(const std::string& name,
+                       std::function<void(Result<void>)> done);
   Result<void> StopZygote(const std::string& name);
 
   Result<ExitRecord> Wait(const std::string& worker_id,
@@ -94,6 +98,8 @@ class Session {
       const SpawnOptions& options);
   static Result<Prepared<protocol::Fork>> PrepareFork(
       const ForkOptions& options, int result_fd);
+  static Result<Prepared<protocol::ZygoteStart>> PrepareZygoteStart(
+      const ZygoteOptions& options);
   // Sends it and blocks until its worker has ended.
   template <typename Request>
   Result<ExitRecord> RunToExit(Result<Prepared<Request>> prepared);

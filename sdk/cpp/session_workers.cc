@@ -189,6 +189,44 @@ void Session::ForkAsync(const ForkOptions& options,
   RunCallbacks();
 }
 
+void Session::StartZygoteAsync(const ZygoteOptions& options,
+                               std::function<void(Result<ZygoteInfo>)> done) {
+  const auto finish = [this, done = std::move(done)](Result<ZygoteInfo> info) {
+    callbacks_.push_back([done, info = std::move(info)] { done(info); });
+  };
+  auto prepared = PrepareZygoteStart(options);
+  Result<void> sent = prepared ? Result<void>() : prepared.error();
+  if (prepared) {
+    auto handler = [finish, kept = KeepOpen(prepared->fds)](
+                       const Connection::Answer& answer) mutable {
+      kept.reset();
+      auto reply = DecodeAnswer<protocol::ZygoteReply>(answer);
+      finish(reply ? Result<ZygoteInfo>(std::move(reply->zygote))
+                   : reply.error());
+    };
+    sent = connection_->Request(prepared->request, prepared->fds,
+                                Connection::Answers::kOne, std::move(handler));
+  }
+  if (!sent) finish(sent.error());
+  RunCallbacks();
+}
+
+void Session::StopZygoteAsync(const std::string& name,
+                              std::function<void(Result<void>)> done) {
+  const auto finish = [this,
+                       done = std::move(done)](const Result<void>& stopped) {
+    callbacks_.push_back([done, stopped] { done(stopped); });
+  };
+  auto sent = connection_->Request(
+      protocol::ZygoteStop{name}, {}, Connection::Answers::kOne,
+      [finish](const Connection::Answer& answer) {
+        auto reply = DecodeAnswer<protocol::Done>(answer);
+        finish(reply ? Result<void>() : reply.error());
+      });
+  if (!sent) finish(sent.error());
+  RunCallbacks();
+}
+
 Result<CallResult> Session::Call(const ForkOptions& options) {
   Result<Pipe> pipe = MakePipe();
   if (!pipe) return pipe.error();

@@ -26,7 +26,6 @@ extern char** environ;
 namespace forkserver {
 namespace {
 
-constexpr char kIdleExitSeconds[] = "600";
 // The exit code of a daemon that found another one serving the socket.
 constexpr int kAnotherServes = 1;
 
@@ -80,11 +79,13 @@ Error StartFailed(const std::string& command, const std::string& outcome) {
 
 Result<void> StartDaemon(const std::string& daemon_program,
                          const std::string& socket_path,
+                         std::chrono::milliseconds idle_exit,
                          const Deadline& deadline) {
   Result<std::string> program = FindDaemonProgram(daemon_program);
   if (!program) return program.error();
   std::vector<std::string> words = {*program, "--socket", socket_path,
-                                    "--idle-exit", kIdleExitSeconds};
+                                    "--idle-exit",
+                                    std::to_string(idle_exit.count()) + "ms"};
   std::vector<char*> argv;
   std::string command;
   for (std::string& word : words) {

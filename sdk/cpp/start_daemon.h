@@ -4,17 +4,19 @@
 
 #include <forkserver/result.h>
 
+#include <chrono>
 #include <string>
 
 #include "sdk/cpp/deadline.h"
 
 namespace forkserver {
 
-// Runs `forkserverd --socket PATH --idle-exit 600` and blocks until it serves
+// Runs `forkserverd --socket PATH --idle-exit TIME` and blocks until it serves
 // or another daemon does: connect again. Errors: "connect_failed" when it
 // ended otherwise, "timeout".
 Result<void> StartDaemon(const std::string& daemon_program,
                          const std::string& socket_path,
+                         std::chrono::milliseconds idle_exit,
                          const Deadline& deadline);
 
 }  // namespace forkserver

@@ -1,6 +1,5 @@
-#include "sdk/cpp/zygote.h"
-
 #include <fcntl.h>
+#include <forkserver/zygote.h>
 
 #include <charconv>
 #include <cstdio>
@@ -84,7 +83,11 @@ void Zygote::AddEntry(std::string name, Entry entry) {
 }
 
 void Zygote::AddPreload(std::string name, std::function<Result<void>()> step) {
-  impl_->registry.preloads[std::move(name)] = std::move(step);
+  ZygoteRegistry& registry = impl_->registry;
+  if (registry.preloads.count(name) == 0) {
+    registry.preload_order.push_back(name);
+  }
+  registry.preloads[std::move(name)] = std::move(step);
 }
 
 int Zygote::Serve() {

@@ -84,7 +84,8 @@ class Zygote {
   void AddEntry(std::string name, Entry entry);
 
   // Offers a preload step: work to be done once, before workers are forked,
-  // when `preload` of the request names it. It must leave no thread behind.
+  // when `preload` of the request names it; "*" names all, in the order in
+  // which they were added. It must leave no thread behind.
   // An error makes the zygote fail, and reaches whoever asked for it.
   void AddPreload(std::string name, std::function<Result<void>()> step);
 

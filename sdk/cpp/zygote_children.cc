@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sdk/cpp/zygote_report.h"
+#include "sdk/process/leftovers.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/messages.h"
@@ -13,8 +14,10 @@
 namespace forkserver {
 namespace {
 
-std::string EncodeExited(const std::string& worker, const ChildEnd& end) {
+std::string EncodeExited(const std::string& worker, const ChildEnd& end,
+                         std::vector<std::string> leftovers) {
   protocol::Exited exited;
+  exited.leftovers = std::move(leftovers);
   exited.worker = worker;
   exited.pid = end.pid;
   exited.code = end.code;
@@ -39,10 +42,9 @@ void SendSignalTo(pid_t pid, int signal, bool group) {
 
 }  // namespace
 
-void ZygoteChildren::Add(pid_t pid, std::string worker, bool detach,
-                         int crash_slot) {
+void ZygoteChildren::Add(pid_t pid, std::string worker, Traits traits) {
   by_worker_[worker] = pid;
-  by_pid_[pid] = Child{std::move(worker), detach, crash_slot};
+  by_pid_[pid] = Child{std::move(worker), traits};
 }
 
 void ZygoteChildren::SendSignal(const std::string& worker, int signal,
@@ -54,11 +56,15 @@ void ZygoteChildren::SendSignal(const std::string& worker, int signal,
 void ZygoteChildren::Finish(const ChildEnd& end) {
   const auto found = by_pid_.find(end.pid);
   if (found != by_pid_.end()) {
+    const Traits& traits = found->second.traits;
     ReportCrash(found->second, end);
+    std::vector<std::string> leftovers;
+    if (traits.heir != 0) leftovers = FindLeftovers(end.pid, traits.heir);
     // If nobody reads it, the daemon is gone and so is whoever asked.
-    WriteReport(report_fd_, EncodeExited(found->second.worker, end));
+    WriteReport(report_fd_,
+                EncodeExited(found->second.worker, end, std::move(leftovers)));
     // What is left of its group, while the group's number is still its own.
-    if (!found->second.detach) ::kill(-end.pid, SIGKILL);
+    if (!traits.detach) ::kill(-end.pid, SIGKILL);
     by_worker_.erase(found->second.worker);
     by_pid_.erase(found);
   }
@@ -69,12 +75,12 @@ void ZygoteChildren::ReportCrash(const Child& child, const ChildEnd& end) {
   if (slots_ == nullptr) return;
   // Only then is the slot's memory touched at all.
   if (end.signal) {
-    const std::string text = slots_->TakeText(child.crash_slot);
+    const std::string text = slots_->TakeText(child.traits.crash_slot);
     for (const std::string& frame : EncodeCrash(child.worker, "report", text)) {
       WriteReport(report_fd_, frame);
     }
   }
-  slots_->Give(child.crash_slot);
+  slots_->Give(child.traits.crash_slot);
 }
 
 void ZygoteChildren::CollectOne(pid_t pid) {
@@ -89,7 +95,7 @@ void ZygoteChildren::CollectAll() {
 void ZygoteChildren::KillAndCollect() {
   std::vector<pid_t> killed;
   for (const auto& [pid, child] : by_pid_) {
-    if (child.detach) continue;
+    if (child.traits.detach) continue;
     SendSignalTo(pid, SIGKILL, true);
     // It may have moved to another group.
     ::kill(pid, SIGKILL);

@@ -25,10 +25,15 @@ class ZygoteChildren {
   ZygoteChildren(const ZygoteChildren&) = delete;
   ZygoteChildren& operator=(const ZygoteChildren&) = delete;
 
+  struct Traits {
+    bool detach = false;
+    // Not 0: what is left of its group is reported, see FindLeftovers.
+    pid_t heir = 0;
+    // Of the CrashSlots, given back when the child has ended.
+    int crash_slot = CrashSlots::kNone;
+  };
   // Cheap and of constant cost, however many there are.
-  // `crash_slot`: of the CrashSlots, given back when the child has ended.
-  void Add(pid_t pid, std::string worker, bool detach,
-           int crash_slot = CrashSlots::kNone);
+  void Add(pid_t pid, std::string worker, Traits traits);
   bool empty() const { return by_pid_.empty(); }
 
   // To the process or its group; nothing if there is no such child (any more).
@@ -47,8 +52,7 @@ class ZygoteChildren {
  private:
   struct Child {
     std::string worker;
-    bool detach = false;
-    int crash_slot = CrashSlots::kNone;
+    Traits traits;
   };
   void Finish(const ChildEnd& end);
   void ReportCrash(const Child& child, const ChildEnd& end);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace forkserver {
 
@@ -17,7 +18,12 @@ using PreloadStep = std::function<Result<void>()>;
 struct ZygoteRegistry {
   std::map<std::string, Entry> entries;
   std::map<std::string, PreloadStep> preloads;
+  std::vector<std::string> preload_order;  // in which they were added
 };
+
+// In a list of preload steps: all of them, in the order in which they were
+// added.
+inline constexpr char kAllPreloads[] = "*";
 
 // The exit code of a zygote or a forked worker that did not come to life.
 inline constexpr int kSetupFailedExitCode = 125;

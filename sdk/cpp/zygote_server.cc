@@ -193,9 +193,11 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
     if (body) {
       const bool detach = body->detach;
       const bool canary = body->canary;
+      const auto heir = static_cast<pid_t>(body->heir);
       ForkRequest request = ToRequest(std::move(*body), std::move(fds));
       request.detach = detach;
       request.canary = canary;
+      request.heir = heir;
       ForkWorker(std::move(request), complete);
     } else {
       Log(body.error());
@@ -272,8 +274,8 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
   }
   crash_slots_.ForgetChild();
   if (pid > 0) {
-    children_.Add(pid, std::move(worker.request.worker), worker.request.detach,
-                  slot);
+    children_.Add(pid, std::move(worker.request.worker),
+                  {worker.request.detach, worker.request.heir, slot});
   } else {
     crash_slots_.Give(slot);
   }
@@ -295,7 +297,7 @@ ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,
     BecomeZygote(std::move(request));
     return Next::kBecomeZygote;
   }
-  if (pid > 0) children_.Add(pid, std::move(request.worker), false);
+  if (pid > 0) children_.Add(pid, std::move(request.worker), {});
   return Next::kGoOn;
 }
 

@@ -40,11 +40,26 @@ Result<std::optional<std::string_view>> ReadFrame(
   }
 }
 
+// The steps of a request: "*" stands for all.
+std::vector<std::string> StepsOf(const std::vector<std::string>& names,
+                                 const ZygoteRegistry& registry) {
+  std::vector<std::string> steps;
+  for (const std::string& name : names) {
+    if (name == kAllPreloads) {
+      steps.insert(steps.end(), registry.preload_order.begin(),
+                   registry.preload_order.end());
+    } else {
+      steps.push_back(name);
+    }
+  }
+  return steps;
+}
+
 Result<std::vector<PreloadReport>> RunPreloads(
     const std::vector<std::string>& names, const ZygoteRegistry& registry,
     SelfAudit& self) {
   std::vector<PreloadReport> reports;
-  for (const std::string& name : names) {
+  for (const std::string& name : StepsOf(names, registry)) {
     const auto step = registry.preloads.find(name);
     if (step == registry.preloads.end()) {
       return MakeError(error_code::kUnknownPreload,

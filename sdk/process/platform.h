@@ -66,6 +66,10 @@ pid_t ReadChildSignal(int fd);
 // it is not `expected_parent` any more. macOS: does nothing but that check.
 bool SetParentDeathSignal(int signal, pid_t expected_parent);
 
+// Stops this process until somebody continues it, and lets any process of the
+// same user trace it (Linux, where only ancestors may otherwise).
+void StopForDebugger();
+
 // The name that ps shows for this process; at most 15 bytes. macOS: nothing.
 void SetProcessName(const char* name);
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 
 #include "sdk/process/child_calls.h"
 #include "sdk/process/platform.h"
@@ -94,6 +95,8 @@ bool SetParentDeathSignal(int, pid_t expected_parent) {
 }
 
 // libc has no way, and CoreFoundation's would make every child unsafe.
+void StopForDebugger() { ::raise(SIGSTOP); }
+
 void SetProcessName(const char*) {}
 
 std::string ExecutablePath() {

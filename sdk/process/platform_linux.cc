@@ -166,6 +166,11 @@ bool SetParentDeathSignal(int signal, pid_t expected_parent) {
   return ::getppid() == expected_parent;
 }
 
+void StopForDebugger() {
+  ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+  ::raise(SIGSTOP);
+}
+
 void SetProcessName(const char* name) { ::prctl(PR_SET_NAME, name); }
 
 std::string ExecutablePath() {

@@ -1,5 +1,6 @@
 #include "sdk/protocol/codec.h"
 
+#include <algorithm>
 #include <exception>
 #include <initializer_list>
 #include <msgpack.hpp>
@@ -375,9 +376,10 @@ void Unpack(const std::string& where, const msgpack::object& object, T& value) {
 
 // Bytes in, objects out; the objects refer to the bytes. msgpack allocates
 // arrays and maps from their declared length, so the limits bound that.
-Result<msgpack::object> Parse(std::string_view bytes, msgpack::zone& zone) {
+Result<msgpack::object> Parse(std::string_view bytes, msgpack::zone& zone,
+                              std::size_t max_array = kMaxArray) {
   const std::size_t size = bytes.size();
-  const msgpack::unpack_limit limit(kMaxArray, kMaxMap, size, size, /*ext=*/0,
+  const msgpack::unpack_limit limit(max_array, kMaxMap, size, size, /*ext=*/0,
                                     kMaxNesting);
   try {
     std::size_t offset = 0;
@@ -403,7 +405,7 @@ Result<msgpack::object> Parse(std::string_view bytes, msgpack::zone& zone) {
     return MakeError(error_code::kMalformed,
                      "the payload holds something larger than the limits "
                      "(arrays " +
-                         std::to_string(kMaxArray) + ", maps " +
+                         std::to_string(max_array) + ", maps " +
                          std::to_string(kMaxMap) +
                          " elements, strings no longer than the frame, no "
                          "extensions)");
@@ -523,7 +525,12 @@ std::string EncodeBody(const Body& body) {
 template <typename Body>
 Result<Body> DecodeBody(std::string_view bytes) {
   msgpack::zone zone;
-  Result<msgpack::object> object = Parse(bytes, zone);
+  std::size_t max_array = kMaxArray;
+  if constexpr (requires { Body::kMaxElements; }) {
+    // An element has one byte at least.
+    max_array = std::min(Body::kMaxElements, bytes.size());
+  }
+  Result<msgpack::object> object = Parse(bytes, zone, max_array);
   if (!object) return object.error();
   return DecodeObject<Body>(*object);
 }

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "sdk/protocol/test_messages.h"
+
 namespace forkserver::protocol {
 
 inline constexpr std::int64_t kMinProtocol = 1;
@@ -131,6 +133,9 @@ struct Policy {
   bool exit_only = false;
   // The exit record is to say more of a crash. Not for detached workers.
   bool crash_report = false;
+  // The exit record is to name what the worker leaves in its process group.
+  // Not for detached workers.
+  bool report_leftovers = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -141,6 +146,7 @@ struct Policy {
     visit.Optional("watch", self.watch);
     visit.Optional("exit_only", self.exit_only);
     visit.Optional("crash_report", self.crash_report);
+    visit.Optional("report_leftovers", self.report_leftovers);
   }
 };
 
@@ -438,6 +444,9 @@ struct ForkWorker {
   ResourceLimits limits;  // the client's, under those of the setup
   bool detach = false;
   bool canary = false;
+  // Not 0: the process that inherits orphans; `exited` is to name what is left
+  // of the worker's group.
+  std::int64_t heir = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -446,6 +455,7 @@ struct ForkWorker {
     visit.Optional("limits", self.limits);
     visit.Optional("detach", self.detach);
     visit.Optional("canary", self.canary);
+    visit.Optional("heir", self.heir);
   }
 };
 
@@ -549,6 +559,7 @@ struct Exited {
   std::int64_t user_us = 0;
   std::int64_t system_us = 0;
   std::int64_t ended_ns = 0;
+  std::vector<std::string> leftovers;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -561,13 +572,15 @@ struct Exited {
     visit.Required("user_us", self.user_us);
     visit.Required("system_us", self.system_us);
     visit.Required("ended_ns", self.ended_ns);
+    visit.Optional("leftovers", self.leftovers);
   }
 };
 
 Error FromWire(WireError error);
 WireError ToWire(const Error& error);
 
-// Every message body above, for the codec's instantiations and the schema.
+// Every message body above and in test_messages.h, for the codec's
+// instantiations and the schema.
 // X(type) is expanded once for each.
 // The formatter moves the list at every run.
 // clang-format off
@@ -578,7 +591,8 @@ WireError ToWire(const Error& error);
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
   X(Failed) X(Crash) X(Exited) X(ExitRecord) X(Snapshot)                      \
-  X(DaemonStatus) X(Event) X(Audit)
+  X(DaemonStatus) X(Event) X(Audit)                                           \
+  X(TestList) X(TestRun) X(TestProgress) X(TestFiles) X(TestPlan)
 // clang-format on
 
 }  // namespace forkserver::protocol

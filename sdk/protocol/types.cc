@@ -1,4 +1,4 @@
-#include "sdk/protocol/types.h"
+#include <forkserver/types.h>
 
 namespace forkserver {
 

@@ -161,6 +161,9 @@ struct ExitRecord {
   // Of a worker that a signal ended which forkserverd did not send, as far as
   // it is still kept; with `crash_report` also of one that failed.
   std::optional<CrashReport> crash;
+  // With `report_leftovers`: processes of its group that had not ended when it
+  // did, as "4711 sleep 100"; the first few. They were killed.
+  std::vector<std::string> leftovers;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -181,6 +184,7 @@ struct ExitRecord {
     visit.Optional("stacks", self.stacks);
     visit.Optional("direct", self.direct);
     visit.Optional("crash", self.crash);
+    visit.Optional("leftovers", self.leftovers);
   }
 };
 

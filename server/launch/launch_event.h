@@ -40,6 +40,7 @@ struct EndStatus {
   std::int64_t system_us = 0;
   std::int64_t ended_ns = 0;
   CrashText crash;
+  std::vector<std::string> leftovers;  // see WorkerTraits::report_leftovers
 };
 
 // The program runs, or the entry begins.

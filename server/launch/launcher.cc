@@ -109,7 +109,7 @@ Result<void> Launcher::LaunchExec(ProcessKey key, protocol::Setup setup,
                                   const ResourceLimits& limits,
                                   WorkerTraits traits) {
   if (!traits.crash_report) {
-    return LaunchProcess(key, std::move(setup), fds, limits, traits.detach,
+    return LaunchProcess(key, std::move(setup), fds, limits, traits,
                          /*zygote=*/false);
   }
   Result<std::vector<UniqueFd>> all = Duplicate(fds);
@@ -122,8 +122,8 @@ Result<void> Launcher::LaunchExec(ProcessKey key, protocol::Setup setup,
       number <= kMaxChildFd) {
     crash_file = PlaceCrashFile(number, setup, *all);
   }
-  auto launched = LaunchProcess(key, std::move(setup), *all, limits,
-                                traits.detach, /*zygote=*/false);
+  auto launched = LaunchProcess(key, std::move(setup), *all, limits, traits,
+                                /*zygote=*/false);
   if (launched) {
     running_.at(key).crash_file = std::move(crash_file);
   } else {
@@ -146,8 +146,8 @@ Result<void> Launcher::InsertRelay(ProcessKey key, protocol::Setup& setup,
 
 Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
                                      const std::vector<UniqueFd>& fds,
-                                     const ResourceLimits& limits, bool detach,
-                                     bool zygote) {
+                                     const ResourceLimits& limits,
+                                     WorkerTraits traits, bool zygote) {
   if (setup.argv.empty() || setup.argv[0].empty()) {
     return MakeError(error_code::kBadRequest,
                      "'setup.argv' must name a program");
@@ -165,7 +165,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
 
   Running running;
   running.zygote = zygote;
-  if (!detach) {
+  if (!traits.detach) {
     auto slot = keeper_.TakeSlot();
     if (!slot) return slot.error();
     running.slot = *slot;
@@ -196,7 +196,9 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
     }
   }
   reaper_.Adopt(key, launch->pid(), std::move(launch->pidfd()),
-                {.kill_group = !detach, .keep_pidfd = zygote});
+                {.kill_group = !traits.detach,
+                 .keep_pidfd = zygote,
+                 .report_leftovers = traits.report_leftovers});
   SweepUnwatched();
   running.launch = std::move(*launch);
   running_.emplace(key, std::move(running));

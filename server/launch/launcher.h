@@ -48,6 +48,8 @@ class Launcher {
     // The end of its standard error and, with libforkserver_crash in its
     // LD_PRELOAD, where it crashed come with ProcessEnded.
     bool crash_report = false;
+    // So do the processes that it leaves behind in its group.
+    bool report_leftovers = false;
   };
   // Every launch begins with the proof that this process has one thread:
   // error "daemon_unsafe", naming the others.
@@ -120,7 +122,7 @@ class Launcher {
                                 ProcessKey zygote) const;
   Result<void> LaunchProcess(ProcessKey key, protocol::Setup setup,
                              const std::vector<UniqueFd>& fds,
-                             const ResourceLimits& limits, bool detach,
+                             const ResourceLimits& limits, WorkerTraits traits,
                              bool zygote);
   // Its standard error goes through a relay from now on.
   Result<void> InsertRelay(ProcessKey key, protocol::Setup& setup,

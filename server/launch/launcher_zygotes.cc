@@ -66,7 +66,7 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
     place(2, std::move(pipe->write_end));
   }
   if (auto launched = LaunchProcess(key, std::move(setup), all, limits,
-                                    /*detach=*/false, /*zygote=*/true);
+                                    WorkerTraits(), /*zygote=*/true);
       !launched) {
     return launched.error();
   }
@@ -147,6 +147,7 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
   request.setup.data = std::move(setup);
   request.limits = limits;
   request.detach = traits.detach;
+  if (traits.report_leftovers) request.heir = ::getpid();
   std::string frame = protocol::EncodeRequest(0, fds.size(), request);
   auto done = CheckZygoteFrame(frame, zygote);
   if (done) {

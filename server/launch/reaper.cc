@@ -2,11 +2,13 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <utility>
 
+#include "sdk/process/leftovers.h"
 #include "sdk/process/platform.h"
 
 namespace forkserver::server {
@@ -58,8 +60,9 @@ void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits) {
   const bool watched =
       poll_set_.AddProcess(pid, pidfd.get(), token_of_(key)).has_value();
   if (!watched) ++unwatched_;
-  Child child = {pid, std::move(pidfd), traits.kill_group, watched,
-                 pidfds_.end()};
+  Child child = {
+      pid,     std::move(pidfd), traits.kill_group, traits.report_leftovers,
+      watched, pidfds_.end()};
   if (watched && child.pidfd && !traits.keep_pidfd) {
     child.pidfd_at = pidfds_.insert(pidfds_.end(), key);
   }
@@ -109,7 +112,13 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
   const auto found = children_.find(key);
   if (found == children_.end()) return std::nullopt;
   Child& child = found->second;
-  if (child.kill_group && HasEnded(child.pid)) ::kill(-child.pid, SIGKILL);
+  std::vector<std::string> leftovers;
+  if (child.kill_group && HasEnded(child.pid)) {
+    if (child.report_leftovers) {
+      leftovers = FindLeftovers(child.pid, ::getpid());
+    }
+    ::kill(-child.pid, SIGKILL);
+  }
   int wait_status = 0;
   struct rusage usage = {};
   const pid_t reaped = ::wait4(child.pid, &wait_status, WNOHANG, &usage);
@@ -117,6 +126,7 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
   EndStatus status;
   if (reaped == child.pid) {
     status = MakeEndStatus(wait_status, usage);
+    status.leftovers = std::move(leftovers);
   } else {
     // ECHILD: somebody else reaped it. Its status is gone.
     status.ended_ns = MonotonicNanoseconds();

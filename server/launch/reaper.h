@@ -37,6 +37,8 @@ class Reaper {
     bool kill_group = false;
     // One of few: it keeps its pidfd.
     bool keep_pidfd = false;
+    // With kill_group: its end status names what was killed.
+    bool report_leftovers = false;
   };
   // Takes a child over. Without `pidfd` it opens one.
   void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits);
@@ -68,6 +70,7 @@ class Reaper {
     pid_t pid = 0;
     UniqueFd pidfd;
     bool kill_group = false;
+    bool report_leftovers = false;
     bool watched = false;
     // Where it is in `pidfds_`, if it has one.
     std::list<ProcessKey>::iterator pidfd_at;

@@ -155,8 +155,11 @@ void StderrRelay::CloseSource() {
 
 bool StderrRelay::ReadSome() {
   char chunk[kChunk];
-  const ssize_t got = ::read(source_.get(), chunk, sizeof(chunk));
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  ssize_t got = -1;
+  do {
+    got = ::read(source_.get(), chunk, sizeof(chunk));
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN) return false;
   if (got <= 0) {
     CloseSource();
     return false;

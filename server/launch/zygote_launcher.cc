@@ -293,6 +293,7 @@ void ZygoteLauncher::OnExited(ProcessKey reporter,
   status.user_us = exited.user_us;
   status.system_us = exited.system_us;
   status.ended_ns = exited.ended_ns;
+  status.leftovers = exited.leftovers;
   const auto nested = zygotes_.find(key);
   if (nested == zygotes_.end()) {
     forked_.OnExited(reporter, key, static_cast<pid_t>(exited.pid), status);

@@ -26,6 +26,10 @@ bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
       });
 }
 
+Launcher::WorkerTraits TraitsOf(const protocol::Policy& policy) {
+  return {policy.detach, policy.crash_report, policy.report_leftovers};
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Launcher& launcher, Options options)
@@ -71,6 +75,11 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
     return bad(
         "'crash_report' is not for detached workers: their standard "
         "error would end with forkserverd");
+  }
+  if (policy.report_leftovers && policy.detach) {
+    return bad(
+        "'report_leftovers' is not for detached workers: nothing of theirs "
+        "is killed");
   }
   for (const std::int64_t duration : {policy.timeout_ms, policy.grace_ms}) {
     if (duration < 0 || duration > kMaxDurationMs) {
@@ -128,9 +137,9 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   if (!setup) return setup.error();
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
-  if (auto launched = launcher_.LaunchExec(
-          key, std::move(*setup), fds, requester.limits,
-          {request.policy.detach, request.policy.crash_report});
+  if (auto launched =
+          launcher_.LaunchExec(key, std::move(*setup), fds, requester.limits,
+                               TraitsOf(request.policy));
       !launched) {
     return launched.error();
   }
@@ -168,8 +177,7 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   const ProcessKey key = ids_.Next();
   if (auto launched = launcher_.LaunchForked(
           key, ids_.IdOf(key), zygote->key, std::move(request.setup.data),
-          std::move(fds), limits,
-          {request.policy.detach, request.policy.crash_report});
+          std::move(fds), limits, TraitsOf(request.policy));
       !launched) {
     return launched.error();
   }

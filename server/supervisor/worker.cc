@@ -38,6 +38,7 @@ ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) {
                                     : worker.journey.launch_begun_ns;
   record.wall_us = (record.journey.ended_ns - begun_ns) / 1000;
   record.stacks = worker.stacks;
+  record.leftovers = end.status.leftovers;
   if (worker.reason) {
     record.reason = *worker.reason;
   } else if (end.zygote_died) {

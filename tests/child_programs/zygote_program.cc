@@ -102,6 +102,11 @@ int CrashInChild(WorkerContext&) {
   return std::raise(SIGKILL);
 }
 
+// The arguments as a command, in a process that is waited for.
+int RunShell(WorkerContext& context) {
+  return WEXITSTATUS(std::system(context.args().c_str()));
+}
+
 int Throw(WorkerContext&) { throw std::runtime_error("no such luck"); }
 
 int SleepForever(WorkerContext&) {
@@ -315,6 +320,7 @@ int main(int argc, char** argv) {
   zygote.AddEntry("abort_loudly", AbortLoudly);
   zygote.AddEntry("scribble_and_die", ScribbleAndDie);
   zygote.AddEntry("crash_in_child", CrashInChild);
+  zygote.AddEntry("run_shell", RunShell);
   zygote.AddEntry("throw", Throw);
   zygote.AddEntry("sleep_forever", SleepForever);
   zygote.AddEntry("print_context", PrintContext);

@@ -354,7 +354,7 @@ def add_requests(v):
     v.frame("spawn_full", "spawn", {
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
         "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
-        "exit_only": True, "crash_report": True
+        "exit_only": True, "crash_report": True, "report_leftovers": True
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -364,7 +364,7 @@ def add_requests(v):
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
         "watch": True, "exit_only": True,
-        "crash_report": True
+        "crash_report": True, "report_leftovers": True
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)
@@ -447,6 +447,8 @@ def add_answers(v):
     v.body("exit_record_fork_deadlock", "exit_record",
            dict(KILLED, reason="fork_deadlock",
                 stacks=["thread 4712 'shop'", "  /lib/libgomp.so.1+0x20"]))
+    v.body("exit_record_leftovers", "exit_record",
+           dict(KILLED, leftovers=["4713 sleep 100", "4714 "]))
     v.body("zygote_retiring", "zygote_reply",
            {"zygote": dict(ZYGOTE, state="retiring")})
     v.body("zygote_quarantined", "zygote_reply",
@@ -490,7 +492,7 @@ def add_zygote_side(v):
     v.frame("fork_worker_full", "fork_worker", {
         "worker": "5f2c81a0-12", "setup": pack(FULL_SETUP),
         "limits": {"as": [-1, -1], "nofile": [1024, 1048576]}, "detach": True,
-        "canary": True
+        "canary": True, "heir": 4242
     }, fds=4)
     v.frame("fork_zygote_minimal", "fork_zygote",
             {"worker": "5f2c81a0-2", "setup": pack(SETUP)}, fds=2)
@@ -523,8 +525,60 @@ def add_zygote_side(v):
     v.frame("exited_by_signal", "exited", {
         "worker": "5f2c81a0-12", "pid": 4712, "code": None, "signal": 6,
         "core": True, "max_rss_bytes": 65535, "user_us": 255,
-        "system_us": 256, "ended_ns": 4294967296
+        "system_us": 256, "ended_ns": 4294967296,
+        "leftovers": ["4713 sleep 100"]
     })
+
+
+def add_test_harness(v):
+    """Bodies alone: no frame carries them."""
+    v.body("test_list_empty", "test_list", {
+        "framework": "doctest", "framework_version": "2.4.9", "tests": []
+    })
+    v.body("test_list", "test_list", {
+        "framework": "gtest", "framework_version": "1.12.1",
+        "tests": [
+            {"name": "Fonts.Load", "suite": "Fonts", "file": "fonts_test.cc",
+             "line": 65536, "tags": ["slow", "fonts"],
+             "skip": "DISABLED_"},
+            {"name": raw(b"caf\xe9, *")},
+        ],
+        "errors": ["test_shop: ImportError"]
+    })
+    v.body("test_run_minimal", "test_run",
+           {"tests": ["Fonts.Load"], "report_fd": 3})
+    v.body("test_run_full", "test_run", {
+        "tests": ["a", ""], "report_fd": -1, "seed": I64_MAX, "debug": True,
+        "arguments": ["--gtest_catch_exceptions=0"]
+    })
+    v.body("test_progress_begun", "test_progress",
+           {"event": "begun", "test": "Fonts.Load"})
+    v.body("test_progress_full", "test_progress", {
+        "event": "ended", "test": "Fonts.Load", "status": "failed",
+        "skip_reason": "it should fail", "wall_us": 1500, "assertions": 12,
+        "failures": [
+            {"message": "CHECK( 1 == 2 )\n" + raw(b"\xff"),
+             "file": "fonts_test.cc", "line": 12, "where": "bold > italic"},
+            {"message": ""},
+        ]
+    })
+    v.body("test_progress_complete", "test_progress", {"event": "complete"})
+    v.body("test_files_empty", "test_files",
+           {"files": [], "folders": [], "suffixes": []})
+    v.body("test_files", "test_files", {
+        "files": [
+            {"path": "/shop/tests/test_cart.py", "modified_ns": I64_MAX,
+             "changed_ns": 4294967296, "size": 65536, "inode": 128},
+            {"path": raw(b"/caf\xe9.json"), "modified_ns": -1,
+             "changed_ns": -1, "size": -1, "inode": -1},
+        ],
+        "folders": [{"path": "/shop/tests",
+                     "names": ["__init__.py", "test_cart.py"]}],
+        "suffixes": ["", ".json", ".py"]
+    })
+    v.body("test_plan_none", "test_plan", {"session": False, "files": []})
+    v.body("test_plan", "test_plan",
+           {"session": True, "files": ["tests/test_cart.py"]})
 
 
 def add_accepted(v):
@@ -635,6 +689,7 @@ def make():
     add_requests(vectors)
     add_answers(vectors)
     add_zygote_side(vectors)
+    add_test_harness(vectors)
     add_accepted(vectors)
     add_refused(vectors)
     return json.dumps(vars(vectors), indent=1, ensure_ascii=True) + "\n"

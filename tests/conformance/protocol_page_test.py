@@ -102,6 +102,14 @@ class ProtocolPage(unittest.TestCase):
                             [{"new_threads": [None]}])[0]["new_threads"][0],
             "finding": lambda v: v["message"] == "audit" and
                        (v["body"]["reasons"] or [None])[0],
+            "listed test": lambda v: v["message"] == "test_list" and
+                           (v["body"]["tests"] or [None])[0],
+            "test failure": lambda v: v["message"] == "test_progress" and
+                            v["body"].get("failures", [None])[0],
+            "loaded file": lambda v: v["message"] == "test_files" and
+                           (v["body"]["files"] or [None])[0],
+            "loaded folder": lambda v: v["message"] == "test_files" and
+                             (v["body"]["folders"] or [None])[0],
             "journey": lambda v: v["message"] == "exit_reply" and
                        v["body"]["exit"]["journey"],
         }

@@ -13,7 +13,7 @@ WORKER_KEYS = [
 EXIT_KEYS = [
     "id", "name", "pid", "kind", "zygote", "code", "signal", "core", "reason",
     "max_rss_bytes", "user_us", "system_us", "wall_us", "journey", "stacks",
-    "direct", "crash",
+    "direct", "crash", "leftovers",
 ]
 JOURNEY_KEYS = [
     "received_ns", "launch_begun_ns", "launched_ns", "started_ns", "ended_ns",

@@ -29,6 +29,9 @@ CRASHING = """
         os.kill(os.getpid(), signal.SIGKILL)
     def leave(context):
         return 3
+    def leave_a_process(context):
+        subprocess.Popen(["sleep", "1005"], stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
 """
 
 
@@ -46,6 +49,14 @@ class CrashReportTest(ZygoteTestCase):
         self.assertIn("Fatal Python error: ", crash.traceback)
         self.assertIn(f'"{self.file_of(self.name)}", line', crash.traceback)
         self.assertIn(f"in {function}\n", crash.traceback)
+
+    def test_a_process_that_it_leaves_is_named(self):
+        record = self.crash("leave_a_process", report_leftovers=True)
+        self.assertEqual(record.code, 0)
+        self.assertEqual([each.split(" ", 1)[1] for each in record.leftovers],
+                         ["sleep 1005"])
+        self.assertEqual(self.crash("leave", report_leftovers=True).leftovers,
+                         [])
 
     def test_the_record_has_traceback_and_native_frames(self):
         record = self.crash()
@@ -95,8 +106,13 @@ class CrashReportTest(ZygoteTestCase):
     def test_a_nested_zygote_reports_as_well(self):
         parent = self.zygote("parent")
         nested = self.client.zygote("nested", parent=parent.name)
-        self.assert_traceback(self.crash(zygote=nested).crash)
-        self.assert_traceback(self.crash(zygote=parent).crash)
+        deeper = self.client.zygote("deeper", parent=nested.name)
+        for zygote in (deeper, nested, parent):
+            crash = self.crash(zygote=zygote).crash
+            self.assert_traceback(crash)
+            self.assertEqual((crash.code_name, crash.address),
+                             ("SEGV_MAPERR", 0))
+            self.assertTrue(crash.frames)
 
     def test_faulthandler_of_somebody_else_stays_where_it_is(self):
         path = os.path.join(self.folder, "own")

@@ -15,7 +15,8 @@ VECTORS = os.path.join(
 CLASSES = {each.TYPE: each for each in Message.__subclasses__()}
 # What is only a part of other messages.
 PARTS = {"audit_finding", "crash_frame", "crash_report", "journey",
-         "library_answer", "preload_report", "thread_note", "worker", "zygote"}
+         "library_answer", "listed_test", "loaded_file", "loaded_folder",
+         "preload_report", "test_failure", "thread_note", "worker", "zygote"}
 
 
 def vectors(kind):

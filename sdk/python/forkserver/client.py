@@ -142,6 +142,9 @@ class Client:
         crash_report
                   its record is to say more if it crashes or fails; not with
                   detach
+        report_leftovers
+                  its record is to name the processes that it leaves behind in
+                  its process group, which are killed; not with detach
 
         Raises LaunchFailed (`step` and `errno` say what failed: "execve" and
         ENOENT is "not found"), BadRequest, BadDescriptor, TooManyDescriptors,

@@ -1,7 +1,8 @@
 """What a worker takes over from its zygote besides memory, for test runners.
 
 A worker has its client's environment and working directory. Tests are to have
-those that their modules and fixtures left in the zygote.
+those that their modules and fixtures left in the zygote: all of it (restore),
+or what these changed of what the client gives (restore_changes).
 """
 
 import os
@@ -13,17 +14,29 @@ class _State(NamedTuple):
     folder: Optional[str]
 
 
+class _Changes(NamedTuple):
+    environment: Dict[str, Optional[str]]  # None: it was removed
+    folder: Optional[str]  # None: it is the same
+
+
+_before: Optional[_State] = None
 _state: Optional[_State] = None
+_changes = _Changes({}, None)
+
+
+def begin() -> None:
+    """In the zygote, before anything is loaded; in one that was forked from
+    it too, before restore_changes()."""
+    global _before  # pylint: disable=global-statement
+    _before = _now()
 
 
 def remember() -> None:
     """In the zygote, when everything is loaded."""
-    global _state  # pylint: disable=global-statement
-    try:
-        folder: Optional[str] = os.getcwd()
-    except OSError:
-        folder = None
-    _state = _State(dict(os.environ), folder)
+    global _state, _changes  # pylint: disable=global-statement
+    _state = _now()
+    if _before is not None:
+        _changes = _compare(_before, _state)
 
 
 def restore() -> None:
@@ -37,3 +50,30 @@ def restore() -> None:
             os.environ[name] = value
     if _state.folder is not None:
         os.chdir(_state.folder)
+
+
+def restore_changes() -> None:
+    """The same, of what has changed between begin() and remember()."""
+    for name, value in _changes.environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if _changes.folder is not None:
+        os.chdir(_changes.folder)
+
+
+def _now() -> _State:
+    try:
+        folder: Optional[str] = os.getcwd()
+    except OSError:
+        folder = None
+    return _State(dict(os.environ), folder)
+
+
+def _compare(before: _State, after: _State) -> _Changes:
+    names = {*before.environment, *after.environment}
+    return _Changes(
+        {name: after.environment.get(name) for name in names
+         if before.environment.get(name) != after.environment.get(name)},
+        after.folder if after.folder != before.folder else None)

@@ -49,6 +49,7 @@ class WorkerOptions(ProcessOptions, total=False):
     grace: float
     detach: bool
     crash_report: bool
+    report_leftovers: bool
 
 
 class ForkOptions(WorkerOptions, total=False):
@@ -72,7 +73,8 @@ class ZygoteOptions(ProcessOptions, total=False):
 _PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
             "limits": None, "nice": None, "group": "process_group"}
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
-               timeout=None, grace=5.0, detach=False, crash_report=False)
+               timeout=None, grace=5.0, detach=False, crash_report=False,
+               report_leftovers=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
                replace=False, audit_policy="refuse", entry_deadline=10.0,
@@ -112,6 +114,8 @@ class _Options:
             "detach": _boolean(self.detach, "detach"),
             "watch": not self.detach,
             "crash_report": _boolean(self.crash_report, "crash_report"),
+            "report_leftovers": _boolean(self.report_leftovers,
+                                         "report_leftovers"),
         }
 
 

@@ -79,7 +79,8 @@ class ExitRecord(Message):
     `stacks` are lines that say where one was that did not reach its entry
     ("fork_deadlock"). `direct` is true when no daemon was involved
     (FORKSERVER_DISABLE=1). `crash` is there when a signal ended it that the
-    daemon did not send.
+    daemon did not send. `leftovers` are processes of its group that had not
+    ended when it did, if `report_leftovers` was asked for.
     """
     id: str = required(TEXT, "")
     name: str = required(TEXT, "")
@@ -98,6 +99,7 @@ class ExitRecord(Message):
     stacks: List[str] = optional(TEXTS, [])
     direct: bool = optional(BOOLEAN, False)
     crash: Optional[CrashReport] = optional(nested(CrashReport), None)
+    leftovers: List[str] = optional(TEXTS, [])
 
 
 @message("worker")

@@ -291,6 +291,21 @@ TEST_CASE("a message can be moved and decoded more than once") {
   CHECK_FALSE(message.Decode<Wait>());
 }
 
+TEST_CASE("a list of tests may be longer than an array of a frame") {
+  TestList list;
+  list.framework = "gtest";
+  list.tests.resize(kMaxArray + 1);
+  list.tests.back().name = "the last";
+  const auto decoded = DecodeBody<TestList>(EncodeBody(list));
+  REQUIRE(decoded);
+  REQUIRE(decoded->tests.size() == kMaxArray + 1);
+  CHECK(decoded->tests.back().name == "the last");
+
+  TestRun run;
+  run.tests.resize(kMaxArray + 1);
+  CHECK_FALSE(DecodeBody<TestRun>(EncodeBody(run)));
+}
+
 TEST_CASE("an error travels with all that it knows") {
   Error error;
   error.code = error_code::kLaunchFailed;

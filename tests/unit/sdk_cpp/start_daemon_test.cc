@@ -31,23 +31,24 @@ TEST_CASE("a daemon that serves, or found another one, was started") {
   const TemporaryFolder folder;
   for (const char* code : {"exit 0", "exit 1"}) {
     const std::string program = MakeProgram(folder, code);
-    CHECK(StartDaemon(program, "/some/s.sock", Deadline::After(seconds(30))));
+    CHECK(StartDaemon(program, "/some/s.sock", seconds(600),
+                      Deadline::After(seconds(30))));
     CHECK(test::ReadFile(folder / "args") ==
-          "--socket /some/s.sock --idle-exit 600\n");
+          "--socket /some/s.sock --idle-exit 600000ms\n");
   }
   test::CheckNoChildren();
 }
 
 TEST_CASE("a daemon that fails to start is named with its end") {
   const TemporaryFolder folder;
-  auto started = StartDaemon(MakeProgram(folder, "exit 5"), "/s",
+  auto started = StartDaemon(MakeProgram(folder, "exit 5"), "/s", seconds(1),
                              Deadline::After(seconds(30)));
   REQUIRE(!started);
   CHECK(started.error().code == error_code::kConnectFailed);
   CHECK(started.error().message.find("forkserverd --socket /s") !=
         std::string::npos);
   CHECK(started.error().message.find("exit code 5") != std::string::npos);
-  started = StartDaemon(MakeProgram(folder, "kill -SEGV $$"), "/s",
+  started = StartDaemon(MakeProgram(folder, "kill -SEGV $$"), "/s", seconds(1),
                         Deadline::After(seconds(30)));
   REQUIRE(!started);
   CHECK(started.error().message.find("signal 11") != std::string::npos);
@@ -55,8 +56,9 @@ TEST_CASE("a daemon that fails to start is named with its end") {
 
 TEST_CASE("a daemon that never becomes ready is given up") {
   const TemporaryFolder folder;
-  auto started = StartDaemon(MakeProgram(folder, "exec sleep 1000"), "/s",
-                             Deadline::After(std::chrono::milliseconds(50)));
+  auto started =
+      StartDaemon(MakeProgram(folder, "exec sleep 1000"), "/s", seconds(1),
+                  Deadline::After(std::chrono::milliseconds(50)));
   REQUIRE(!started);
   CHECK(started.error().code == error_code::kTimeout);
   test::CheckNoChildren();

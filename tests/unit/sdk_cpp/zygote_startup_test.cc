@@ -67,6 +67,12 @@ TEST_CASE("a preload step that fails is named with its reason") {
   CHECK(Contains(error.message, "the model file is missing"));
 }
 
+TEST_CASE("a star stands for all preload steps in the order of their adding") {
+  // The first that is added does well, the second fails.
+  const auto error = FailToPreload({"*"});
+  CHECK(error.step == "preload fails");
+}
+
 TEST_CASE("a preload step that throws is named with its exception") {
   const auto error = FailToPreload({"throws"});
   CHECK(error.code == "zygote_failed");

@@ -139,15 +139,16 @@ class _Nullable(Kind):
 class _List(Kind):
     expected = "an array"
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, most: int = MAX_ARRAY) -> None:
         self._kind = kind
+        self._most = most
 
     def encode(self, value: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise self.refuse(value, where)
-        if len(value) > MAX_ARRAY:
+        if len(value) > self._most:
             raise BadRequest(f"'{where}' has {len(value)} elements, the limit "
-                             f"is {MAX_ARRAY}")
+                             f"is {self._most}")
         encode = self._kind.encode
         return [encode(each, where) for each in value]
 
@@ -225,8 +226,9 @@ def nested(cls: Type["Message"]) -> Kind:
     return _Nested(cls)
 
 
-def nested_list(cls: Type["Message"]) -> Kind:
-    return _List(_Nested(cls))
+def nested_list(cls: Type["Message"], most: int = MAX_ARRAY) -> Kind:
+    """`most`: the limit of elements. It is the message's MAX_ARRAY as well."""
+    return _List(_Nested(cls), most)
 
 
 def required(kind: Kind, default: Any) -> Any:
@@ -252,6 +254,8 @@ class Message:
     """The body of a frame, or a part of one."""
 
     TYPE: ClassVar[str] = ""
+    # Elements that an array in it may have.
+    MAX_ARRAY: ClassVar[int] = MAX_ARRAY
     # (key, kind, required, default) in the order of encoding.
     _KEYS: ClassVar[Sequence[Tuple[str, Kind, bool, Any]]] = ()
 
@@ -288,7 +292,7 @@ class Message:
     @classmethod
     def decode(cls: Type[M], data: bytes) -> M:
         """Raises Malformed, MissingKey and BadRequest."""
-        return cls.from_wire(unpack(data))
+        return cls.from_wire(unpack(data, cls.MAX_ARRAY))
 
 
 def message(name: str) -> Callable[[Type[M]], Type[M]]:
@@ -320,7 +324,7 @@ def pack(value: Any) -> bytes:
                          f"{error.object!r}") from None
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes, max_array: int = MAX_ARRAY) -> Any:
     """One msgpack object within the limits. Raises Malformed."""
     size = len(data)
     try:
@@ -328,7 +332,7 @@ def unpack(data: bytes) -> Any:
                                 strict_map_key=False,
                                 unicode_errors="surrogateescape",
                                 max_str_len=size, max_bin_len=size,
-                                max_array_len=MAX_ARRAY, max_map_len=MAX_MAP,
+                                max_array_len=max_array, max_map_len=MAX_MAP,
                                 max_ext_len=0, ext_hook=_refuse_extension)
     except msgpack.ExtraData as error:
         raise Malformed(f"the payload has {len(error.extra)} byte(s) after "
@@ -341,7 +345,7 @@ def unpack(data: bytes) -> Any:
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise Malformed(
             "the payload is not msgpack within the limits (arrays of "
-            f"{MAX_ARRAY}, maps of {MAX_MAP} elements, no extensions): "
+            f"{max_array}, maps of {MAX_MAP} elements, no extensions): "
             f"{error or type(error).__name__}") from None
     _check_nesting(value)
     return value

@@ -22,7 +22,9 @@ from forkserver.records import (Audit, AuditFinding, CrashFrame, CrashReport,
 __all__ = [
     "Audit", "AuditFinding", "Configure", "Crash", "CrashFrame",
     "CrashReport", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
-    "LibraryAnswer", "ThreadNote",
+    "LibraryAnswer", "ListedTest", "LoadedFile", "LoadedFolder", "TestFailure",
+    "TestFiles", "TestList", "TestPlan", "TestProgress", "TestRun",
+    "ThreadNote",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
     "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
@@ -83,6 +85,7 @@ class Spawn(Message):
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
     crash_report: bool = optional(BOOLEAN, False)
+    report_leftovers: bool = optional(BOOLEAN, False)
 
 
 @message("fork")
@@ -97,6 +100,7 @@ class Fork(Message):
     watch: bool = optional(BOOLEAN, False)
     exit_only: bool = optional(BOOLEAN, False)
     crash_report: bool = optional(BOOLEAN, False)
+    report_leftovers: bool = optional(BOOLEAN, False)
 
 
 @message("worker_reply")
@@ -273,6 +277,7 @@ class ForkWorker(Message):
     limits: LimitMap = optional(LIMITS, {})
     detach: bool = optional(BOOLEAN, False)
     canary: bool = optional(BOOLEAN, False)
+    heir: int = optional(INTEGER, 0)
 
 
 @message("fork_zygote")
@@ -340,3 +345,101 @@ class Exited(Message):
     user_us: int = required(INTEGER, 0)
     system_us: int = required(INTEGER, 0)
     ended_ns: int = required(INTEGER, 0)
+    leftovers: List[str] = optional(TEXTS, [])
+
+
+# --- the test harness: arguments and results of entries, the report page -----
+
+
+@message("listed_test")
+@dataclass
+class ListedTest(Message):
+    """A test as its framework names it."""
+    name: str = required(TEXT, "")
+    suite: str = optional(TEXT, "")
+    file: str = optional(TEXT, "")
+    line: int = optional(INTEGER, 0)
+    tags: List[str] = optional(TEXTS, [])
+    skip: str = optional(TEXT, "")
+
+
+@message("test_list")
+@dataclass
+class TestList(Message):
+    MAX_ARRAY = 1 << 20  # it is no frame
+    framework: str = required(TEXT, "")
+    framework_version: str = required(TEXT, "")
+    tests: List[ListedTest] = required(nested_list(ListedTest, MAX_ARRAY), [])
+    errors: List[str] = optional(TEXTS, [])
+
+
+@message("test_run")
+@dataclass
+class TestRun(Message):
+    """Run these tests, in this order, in this process."""
+    tests: List[str] = required(TEXTS, [])
+    report_fd: int = required(INTEGER, -1)
+    seed: int = optional(INTEGER, 0)
+    debug: bool = optional(BOOLEAN, False)
+    arguments: List[str] = optional(TEXTS, [])
+
+
+@message("test_failure")
+@dataclass
+class TestFailure(Message):
+    """Something that a test found wrong."""
+    message: str = required(TEXT, "")
+    file: str = optional(TEXT, "")
+    line: int = optional(INTEGER, 0)
+    where: str = optional(TEXT, "")
+
+
+@message("test_progress")
+@dataclass
+class TestProgress(Message):
+    """One record of the report page: begun, ended, complete."""
+    event: str = required(TEXT, "")
+    test: str = optional(TEXT, "")
+    status: str = optional(TEXT, "")
+    skip_reason: str = optional(TEXT, "")
+    wall_us: int = optional(INTEGER, 0)
+    assertions: int = optional(INTEGER, 0)
+    failures: List[TestFailure] = optional(nested_list(TestFailure), [])
+
+
+@message("loaded_file")
+@dataclass
+class LoadedFile(Message):
+    """As it was when it was read. A size of -1: it changed meanwhile."""
+    path: str = required(TEXT, "")
+    modified_ns: int = required(INTEGER, 0)
+    changed_ns: int = required(INTEGER, 0)
+    size: int = required(INTEGER, 0)
+    inode: int = required(INTEGER, 0)
+
+
+@message("loaded_folder")
+@dataclass
+class LoadedFolder(Message):
+    """What is in it of folders and of files with a suffix that counts."""
+    path: str = required(TEXT, "")
+    names: List[str] = required(TEXTS, [])
+
+
+@message("test_files")
+@dataclass
+class TestFiles(Message):
+    """What tests were loaded from."""
+    MAX_ARRAY = 1 << 20
+    files: List[LoadedFile] = required(nested_list(LoadedFile, MAX_ARRAY), [])
+    folders: List[LoadedFolder] = required(
+        nested_list(LoadedFolder, MAX_ARRAY), [])
+    suffixes: List[str] = required(TEXTS, [])
+
+
+@message("test_plan")
+@dataclass
+class TestPlan(Message):
+    """Which zygotes pytest's fixtures need beside that of the target."""
+    session: bool = required(BOOLEAN, False)
+    files: List[str] = required(TEXTS, [])

@@ -11,12 +11,14 @@ from forkserver.protocol.reports import encode_crash
 from forkserver.zygote_host.child_ends import (ChildEnd, peek_ended_child,
                                                reap)
 from forkserver.zygote_host.crash_reports import CrashReports
+from forkserver.zygote_host.leftovers import find_leftovers
 
 
 class _Child(NamedTuple):
     worker: str
     detach: bool
     crash_slot: int
+    heir: int  # not 0: see ForkWorker
 
 
 class Children:
@@ -32,10 +34,10 @@ class Children:
         return bool(self._by_pid)
 
     def add(self, pid: int, worker: str, detach: bool,
-            crash_slot: int = -1) -> None:
+            crash_slot: int = -1, heir: int = 0) -> None:
         """`crash_slot` is given back when it has ended."""
         self._by_worker[worker] = pid
-        self._by_pid[pid] = _Child(worker, detach, crash_slot)
+        self._by_pid[pid] = _Child(worker, detach, crash_slot, heir)
 
     def send_signal(self, worker: str, number: int, group: bool) -> None:
         """Nothing happens if it has been reaped: the pid is another's."""
@@ -74,7 +76,8 @@ class Children:
             report = Exited(child.worker, end.pid, end.code, end.signal,
                             end.core, end.max_rss_bytes, end.user_us,
                             end.system_us,
-                            time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+                            time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+                            find_leftovers(end.pid, child.heir))
             # If nobody reads it, the daemon is gone and so is whoever asked.
             write_report(self._report_fd, encode_request(report))
             # What is left of its group, while the number is still its own.

@@ -30,6 +30,8 @@ _ADD_SEALS, _SEAL_SIZE = 1033, 1 | 2 | 4
 _loaded: Any = None  # the library; False: there is none
 # True while faulthandler writes here, and not where somebody else wants it.
 writes_here = False
+# Where a worker's traceback goes, in the worker; for others that write one.
+file_of_worker: Optional[int] = None
 
 
 def somebody_enabled_faulthandler() -> None:
@@ -44,17 +46,21 @@ class CrashReports:
         self._free: List[int] = []
         self._file: Optional[int] = None
         self._library: Any = None
-        if writes_here:
-            # To the file of the zygote that this one was forked from.
+        # To the file of the zygote that this one was forked from.
+        inherited = writes_here
+        if wanted and sys.platform.startswith("linux"):
+            self._free = list(range(_SLOTS - 1, -1, -1))
+            if inherited or not faulthandler.is_enabled():
+                self._file = _open_file()
+        if self._file is not None:
+            # Not by disable() before: that would take the library's handler
+            # out too, which stands in front of this one.
+            _enable(self._file)
+        elif inherited:
             faulthandler.disable()
             somebody_enabled_faulthandler()
-        if not wanted or not sys.platform.startswith("linux"):
+        if not self._free:
             return
-        self._free = list(range(_SLOTS - 1, -1, -1))
-        if not faulthandler.is_enabled():
-            self._file = _open_file()
-        if self._file is not None:
-            _enable(self._file)
         self._library = _load()
         if self._library and self._library.forkserver_crash_start(_SLOTS) != 0:
             self._library = None
@@ -89,8 +95,10 @@ class CrashReports:
 
     def become_child(self, fds: List[int]) -> None:
         """In the child, with what open_in_child() returned, perhaps moved."""
+        global file_of_worker  # pylint: disable=global-statement
         if fds:
             _enable(fds[0])
+            file_of_worker = fds[0]
 
     def collect(self, slot: int) -> Iterator[Tuple[str, bytes]]:
         """What the worker left that had the slot: (part, text)."""
@@ -102,15 +110,24 @@ class CrashReports:
                                                        _REPORT_BYTES)
             yield "report", buffer.raw[:size]
         if self._file is not None:
-            offset = slot * _FILE_BYTES
-            text = os.pread(self._file, _FILE_BYTES, offset).rstrip(b"\0")
-            if text:
-                os.pwrite(self._file, bytes(len(text)), offset)
-            yield "traceback", text[:_MOST_BYTES]
+            yield "traceback", self._take_text(slot)[:_MOST_BYTES]
 
     def give(self, slot: int) -> None:
-        if slot != _NONE:
-            self._free.append(slot)
+        if slot == _NONE:
+            return
+        # A child of the worker may have written, and nobody asked for it.
+        if self._file is not None and os.pread(
+                self._file, 1, slot * _FILE_BYTES).strip(b"\0"):
+            self._take_text(slot)
+        self._free.append(slot)
+
+    def _take_text(self, slot: int) -> bytes:
+        assert self._file is not None
+        offset = slot * _FILE_BYTES
+        text = os.pread(self._file, _FILE_BYTES, offset).rstrip(b"\0")
+        if text:
+            os.pwrite(self._file, bytes(len(text)), offset)
+        return text
 
 
 def _enable(fd: int) -> None:

@@ -141,7 +141,7 @@ class _Server:
             self._control.detach()
             return become_worker(parent, plan, forked_ns, slot)
         self._crashes.forget_child()
-        self._children.add(pid, body.worker, body.detach, slot)
+        self._children.add(pid, body.worker, body.detach, slot, body.heir)
         return None
 
     def _fork_zygote(self, frame: Frame) -> Optional[NestedZygote]:

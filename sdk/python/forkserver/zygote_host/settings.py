@@ -13,12 +13,13 @@ from typing import Any, Dict, List, Optional
 @dataclasses.dataclass
 class Settings:
     """`main`: of main_module.describe_main(). Hooks are
-    "module:function"."""
+    "module:function". `tests`: of forkserver.test_zygote.request."""
     main: Optional[Dict[str, str]] = None
     before_freeze: List[str] = dataclasses.field(default_factory=list)
     after_fork: List[str] = dataclasses.field(default_factory=list)
     known_threads: List[Any] = dataclasses.field(default_factory=list)
     faulthandler: bool = False
+    tests: Optional[Dict[str, Any]] = None
 
     def to_json(self) -> str:
         """Without what has its default."""

@@ -13,7 +13,7 @@ from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
 from forkserver.protocol.messages import (Configure, ErrorBody, Retire,
                                           ZygoteFailed, ZygoteHello,
                                           ZygoteReady)
-from forkserver.zygote_host import refresh, state
+from forkserver.zygote_host import entries, refresh, state
 from forkserver.zygote_host.channels import Channels, move_up
 from forkserver.zygote_host.preload import Preloader, find_function
 from forkserver.zygote_host.self_audit import SelfAudit
@@ -22,9 +22,6 @@ from forkserver.zygote_host.streams import flush_streams
 from forkserver.zygote_host.thread_table import check_rules
 from forkserver.zygote_host.tracebacks import describe_exception
 from forkserver.zygote_host.version import SDK_NAME
-
-# What a worker can run besides any "module:function".
-ENTRIES = ["call"]
 
 
 class Prepared(NamedTuple):
@@ -107,6 +104,7 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     else:
         state.preloader.become(rules, settings.main, own_fds, tell)
     preloader = state.preloader
+    state.tests = settings.tests
     if settings.faulthandler:
         faulthandler.enable()
 
@@ -124,7 +122,7 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     # Of a nested zygote only its own steps.
     first = len(preloader.reports) - len(configure.preload)
     return Prepared(configure, after_fork, self_audit, null_fd, ZygoteReady(
-        ENTRIES, preloader.reports[first:], threads, own_fds,
+        entries.names(), preloader.reports[first:], threads, own_fds,
         self_audit.answers))
 
 

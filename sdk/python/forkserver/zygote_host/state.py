@@ -11,6 +11,8 @@ from forkserver.zygote_host.sources import Stamp
 
 # Of this process, or of the zygote that it was forked from.
 preloader: Optional[Preloader] = None
+# What the test harness wants of it: Settings.tests.
+tests: Optional[Dict[str, Any]] = None
 
 
 def preload_reports() -> List[Dict[str, Any]]:

@@ -27,6 +27,12 @@ if LINUX:
     _SYSCALL.argtypes = [ctypes.c_long] * 6
     _SYSCALL.restype = ctypes.c_long
 
+_MMAP = _LIBC.mmap
+_MMAP.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int,
+                  ctypes.c_int, ctypes.c_long]
+_MMAP.restype = ctypes.c_void_p
+_PROT_READ_WRITE, _MAP_SHARED = 3, 1
+
 if hasattr(_LIBC, "clearenv"):
     _CLEARENV = _LIBC.clearenv
 else:
@@ -113,3 +119,15 @@ def resident_bytes() -> int:
         import resource  # pylint: disable=import-outside-toplevel
         # macOS: the peak, in bytes. A growth of it is one all the same.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def map_shared(fd: int, size: int) -> memoryview:
+    """Memory that is shared with whoever has mapped the file. It stays as
+    long as the process; an object of the module mmap would keep a copy of
+    `fd` open, and close a number that is another's in a forked child. Raises
+    OSError."""
+    address = _MMAP(None, size, _PROT_READ_WRITE, _MAP_SHARED, fd, 0)
+    if address is None or address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return memoryview((ctypes.c_char * size).from_address(address)).cast("B")

@@ -8,18 +8,19 @@ import struct
 import sys
 import threading
 import time
-from typing import (Any, Callable, Dict, List, NamedTuple, NoReturn, Optional,
+from typing import (Any, Callable, List, NamedTuple, NoReturn, Optional,
                     Sequence)
 
 from forkserver.errors import Error, LaunchFailed, UnknownEntry
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import ForkWorker, Setup, Started
 from forkserver.protocol.reports import encode_failed
-from forkserver.zygote_host import call_entry, crash_reports, system
+from forkserver.zygote_host import crash_reports, entries, system
 from forkserver.zygote_host.child_setup import (ChildPlan, apply_plan,
                                                 plan_setup)
 from forkserver.zygote_host.context import WorkerContext
 from forkserver.zygote_host.crash_reports import CrashReports
+from forkserver.zygote_host.entries import Entry
 from forkserver.zygote_host.environment import (EnvironmentPlan,
                                                 EnvironmentReplacer,
                                                 FrozenEnvironment,
@@ -33,10 +34,6 @@ from forkserver.zygote_host.tracebacks import user_frames
 SETUP_FAILED_EXIT_CODE = 125
 
 _INTEGER = struct.Struct(">Q")
-
-Entry = Callable[[WorkerContext], Any]
-
-_BUILT_IN: Dict[str, Entry] = {"call": call_entry.run}
 
 
 class ForkParent(NamedTuple):
@@ -173,15 +170,15 @@ def _run_hook(hook: Callable[[], Any]) -> None:
 def _check_entry(name: str) -> Optional[Entry]:
     """The entry, if it is there already: what has to be imported is imported
     when the process is what was asked for. Raises UnknownEntry."""
-    built_in = _BUILT_IN.get(name)
-    if built_in is not None:
-        return built_in
+    named = entries.find(name)
+    if named is not None:
+        return named
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise UnknownEntry(
             f"there is no entry '{name}'",
             hint="an entry is 'module:function', or one of: " +
-            ", ".join(sorted(_BUILT_IN)))
+            ", ".join(entries.names()))
     found = sys.modules.get(module)
     for part in path.split("."):
         # Not by getattr: a module may import more for what it lacks.

@@ -27,6 +27,8 @@ CASES = [
     "python_process",
     "python_pool",
     "python_django",
+    "harness_doctest",
+    "harness_gtest",
 ]
 MACHINE_KEYS = {"cpu", "cores", "kernel", "date"}
 CASE_KEYS = {

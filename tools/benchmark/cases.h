@@ -48,5 +48,8 @@ Rows MeasurePythonProcess(const CaseContext& context);
 Rows MeasurePythonPool(const CaseContext& context);
 // Runs of a Django project's tests against Django's own parallel runs.
 Rows MeasurePythonDjango(const CaseContext& context);
+// `forkserver test` against runs without isolation, and with an exec per test.
+Rows MeasureHarnessDoctest(const CaseContext& context);
+Rows MeasureHarnessGtest(const CaseContext& context);
 
 }  // namespace forkserver::benchmark

@@ -1,4 +1,5 @@
 // forkserverd against the bare ways, in one run. See docs/performance.md.
+#include <forkserver/version.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +20,6 @@
 #include <gnu/libc-version.h>
 #endif
 
-#include "sdk/base/version.h"
 #include "tools/benchmark/cases.h"
 
 namespace forkserver::benchmark {
@@ -43,6 +43,8 @@ constexpr Case kCases[] = {
     {"python_process", MeasurePythonProcess},
     {"python_pool", MeasurePythonPool},
     {"python_django", MeasurePythonDjango},
+    {"harness_doctest", MeasureHarnessDoctest},
+    {"harness_gtest", MeasureHarnessGtest},
 };
 
 struct Options {
@@ -143,13 +145,17 @@ Programs FindPrograms(const char* argv0) {
   programs.contender = folder / "multiprocessing_contender.py";
   programs.package = root / "sdk/python";
   programs.project = root / "tests/e2e/django_project";
+  programs.forkserver = root / "tools/forkserver/forkserver";
+  programs.many_doctests = folder / "many_doctests";
+  programs.many_gtests = folder / "many_gtests";
   return programs;
 }
 
 Result<void> CheckPrograms(const Programs& programs) {
   for (const std::string& each :
        {programs.forkserverd, programs.zygote, programs.tiny,
-        programs.contender, programs.package, programs.project}) {
+        programs.contender, programs.package, programs.project,
+        programs.forkserver, programs.many_doctests, programs.many_gtests}) {
     if (::access(each.c_str(), R_OK) == 0) continue;
     return MakeError(error_code::kSystem,
                      each + " is missing: start it with tools/bench");

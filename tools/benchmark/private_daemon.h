@@ -22,6 +22,9 @@ struct Programs {
   std::string contender;  // multiprocessing_contender.py
   std::string package;    // the folder for PYTHONPATH
   std::string project;    // the folder of a Django project
+  std::string forkserver;
+  std::string many_doctests;
+  std::string many_gtests;
 };
 
 inline constexpr char kZygoteName[] = "benchmark";

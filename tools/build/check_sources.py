@@ -24,7 +24,7 @@ import tempfile
 import time
 
 INCLUDE = re.compile(rb'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
-PUBLIC_FOLDERS = "sdk/*/"
+PUBLIC_FOLDERS = ("sdk/*/", "sdk/cpp/testing/")
 FORGET_AFTER_S = 30 * 24 * 3600
 
 
@@ -72,18 +72,21 @@ def public_header(name):
     """Where the tree keeps <forkserver/...>; None for any other header."""
     if not name.startswith("forkserver/"):
         return None
-    found = glob.glob(PUBLIC_FOLDERS + name[len("forkserver/"):])
+    name = name[len("forkserver/"):]
+    found = [path for folder in PUBLIC_FOLDERS for path in glob.glob(folder + name)]
     if len(found) > 1:
-        sys.exit(f"<{name}> is ambiguous: {' '.join(found)}")
+        sys.exit(f"<forkserver/{name}> is ambiguous: {' '.join(found)}")
     return found[0] if found else None
 
 
 def link_public_headers(folder):
-    for path in glob.glob(PUBLIC_FOLDERS + "**/*.h", recursive=True):
-        link = os.path.join(folder, "forkserver", *path.split(os.sep)[2:])
-        os.makedirs(os.path.dirname(link), exist_ok=True)
-        if not os.path.lexists(link):
-            os.symlink(os.path.abspath(path), link)
+    for pattern in PUBLIC_FOLDERS:
+        depth = pattern.count("/")
+        for path in glob.glob(pattern + "**/*.h", recursive=True):
+            link = os.path.join(folder, "forkserver", *path.split(os.sep)[depth:])
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            if not os.path.lexists(link):
+                os.symlink(os.path.abspath(path), link)
 
 
 def find_sources(folders, excluded):

@@ -4,6 +4,8 @@ They are the native rules with this project's flags; every argument that they
 do not name is handed on.
 """
 
+load("//sdk/bazel:forkserver_test.bzl", "forkserver_test")
+
 _COPTS = [
     "-std=c++20",
     "-Wall",
@@ -56,8 +58,13 @@ def fs_cc_test(
         copts = [],
         size = "small",
         doctest_main = True,
+        forkserver = True,
         **kwargs):
-    """A doctest program.
+    """A doctest program, and the same under `forkserver test`.
+
+    The second test is `<name>_under_forkserver`: the project's own tests are
+    tests of the harness. The first stands for itself: the harness must not be
+    what says that the harness is right.
 
     Args:
       name: target name.
@@ -66,6 +73,7 @@ def fs_cc_test(
       copts: flags after the project's own.
       size: as in cc_test.
       doctest_main: False for a test with a main function of its own.
+      forkserver: False for what a worker forked warm cannot do.
       **kwargs: data, tags, env, args, timeout, ... of cc_test.
     """
     native.cc_test(
@@ -78,6 +86,16 @@ def fs_cc_test(
                ["@system_libs//:doctest"],
         **kwargs
     )
+    if doctest_main and forkserver:
+        forkserver_test(
+            name = name + "_under_forkserver",
+            size = size,
+            options = ["-j2"],
+            data = kwargs.get("data", []),
+            env = kwargs.get("env", {}),
+            tags = kwargs.get("tags", []),
+            targets = [":" + name],
+        )
 
 def fs_py_test(name, srcs = None, main = None, args = [], size = "small", **kwargs):
     """A unittest program, run by /usr/bin/python3.

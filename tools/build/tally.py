@@ -43,6 +43,11 @@ UNITTEST_FAILED = re.compile(r"^(?:FAIL|ERROR|UNEXPECTED SUCCESS): (.*)$",
                              re.MULTILINE)
 UNITTEST_SKIPPED = re.compile(r"^(.*?)\.\.\. skipped (['\"].*['\"])$",
                               re.MULTILINE)
+# The last line of `forkserver test`.
+HARNESS = re.compile(r"^(?:PASSED|FAILED|INTERRUPTED|NO TESTS)  "
+                     r"([\d,]+) passed(.*)  of ([\d,]+) tests? in .*$",
+                     re.MULTILINE)
+HARNESS_SKIPPED = re.compile(r", ([\d,]+) skipped")
 # unittest does not count these among the tests that it ran.
 UNITTEST_FIXTURE = re.compile(r"^(?:setUp|tearDown)(?:Class|Module) ")
 
@@ -102,12 +107,22 @@ def count_unittest(log, summary):
     return Count(passed, failures, skips)
 
 
+def count_harness(_, summary):
+    passed, planned = (int(summary.group(group).replace(",", ""))
+                       for group in (1, 3))
+    skipped = HARNESS_SKIPPED.search(summary.group(2))
+    skipped = int(skipped.group(1).replace(",", "")) if skipped else 0
+    return Count(passed, ["a test case"] * (planned - passed - skipped),
+                 [("a test case", "switched off in its source")] * skipped)
+
+
 def count_log(log, status):
     """The test cases of one run of one test target."""
     log = ANSI.sub("", log)
     summaries = [(m.start(), count_doctest, m) for m in DOCTEST.finditer(log)]
     summaries += [(m.start(), count_unittest, m)
                   for m in UNITTEST.finditer(log)]
+    summaries += [(m.start(), count_harness, m) for m in HARNESS.finditer(log)]
     good = status in ("PASSED", "FLAKY")
     if not summaries:
         return Count(1) if good else Count(failures=[f"({status})"])

@@ -61,6 +61,17 @@ class CountLog(unittest.TestCase):
         self.assertEqual([reason for _, reason in count.skips],
                          ["os: no pidfd", "it's off", "kernel: too old"])
 
+    def test_runs_of_the_harness_are_counted(self):
+        log = ("FAIL  x::it adds\n\n"
+               "FAILED  1,004 passed (1 flaky), 2 failed, 1 leaked, 3 skipped"
+               "  of 1,010 tests in 2.5s  (stopped: --fail-fast)\n")
+        count = tally.count_log(log, "FAILED")
+        self.assertEqual((count.passed, len(count.failures), len(count.skips)),
+                         (1004, 3, 3))
+        good = tally.count_log("PASSED  1 passed  of 1 test in 0.1s\n",
+                               "PASSED")
+        self.assertEqual((good.passed, good.failures), (1, []))
+
     def test_the_last_summary_is_the_targets_own(self):
         log = DOCTEST_LOG + "Ran 2 tests in 0.1s\n\nOK\n"
         self.assertEqual(tally.count_log(log, "PASSED"), tally.Count(2))

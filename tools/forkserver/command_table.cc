@@ -5,6 +5,7 @@
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/run_commands.h"
+#include "tools/forkserver/test_command.h"
 #include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
 #include "tools/forkserver/zygote_commands.h"
@@ -36,6 +37,19 @@ constexpr Command kCommands[] = {
      "Exit codes: as of `forkserver run`",
      kNewWorker | kForkOptions | kZygoteName | kWords, kFailed,
      RunForkedWorker},
+    {"test", "[options] TARGET... [-- FILTER...]",
+     "Run tests, each in a worker of its own.",
+     "TARGET is a test program, or a Python file or folder of tests.\n"
+     "Example:\n"
+     "  forkserver test build/parser_test -- 'numbers*'\n"
+     "Exit codes:\n"
+     "  0      every test has passed\n"
+     "  1      a test has failed, crashed, leaked or taken too long\n"
+     "  2      wrong usage\n"
+     "  4      there was no test to run\n"
+     "  125    something could not be run, and that is not the tests' fault\n"
+     "  130    it was interrupted",
+     kJsonOption | kTestOptions | kWords, kUsage, RunTestCommand},
     {"zygote start", "NAME [options] [-- CMD...]",
      "Start a zygote, or find the same one running.",
      "It stays until it is stopped or unused for the daemon's --zygote-idle.\n"

@@ -28,6 +28,7 @@ enum OptionSet : unsigned {
   kGuardOptions = 1u << 14,
   // Not for people: no help lists it.
   kHidden = 1u << 15,
+  kTestOptions = 1u << 16,
 };
 
 struct Command {

@@ -11,45 +11,12 @@
 #include <vector>
 
 #include "tools/forkserver/command_table.h"
+#include "tools/forkserver/declare_test_options.h"
+#include "tools/forkserver/declare_values.h"
 #include "tools/forkserver/options.h"
 #include "tools/forkserver/values.h"
 
 namespace forkserver::cli {
-
-// An option whose text `parse` reads and `store` keeps.
-template <typename Parse, typename Store>
-CLI::Option* AddParsed(CLI::App& app, const std::string& name, Parse parse,
-                       Store store, const std::string& description) {
-  return app.add_option_function<std::string>(
-      name,
-      [=](const std::string& text) {
-        auto value = parse(text);
-        if (!value) {
-          throw CLI::ValidationError(name, value.error().message);
-        }
-        store(*std::move(value));
-      },
-      description);
-}
-
-template <typename Target>
-CLI::Option* AddDuration(CLI::App& app, const std::string& name, Target& target,
-                         const std::string& description) {
-  return AddParsed(
-             app, name, ParseDuration,
-             [&target](std::chrono::milliseconds value) { target = value; },
-             description)
-      ->type_name("DURATION");
-}
-
-// May be given several times, one value each time.
-inline CLI::Option* AddRepeatable(CLI::App& app, const std::string& name,
-                                  std::vector<std::string>& target,
-                                  const std::string& description) {
-  return app.add_option(name, target, description)
-      ->type_size(1)
-      ->allow_extra_args(false);
-}
 
 inline std::string CheckVariable(const std::string& text) {
   const auto equals = text.find('=');
@@ -222,6 +189,7 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
         ->type_name("FILE");
   }
   if (has(kHidden)) app.add_flag("--quiet", options.quiet, "Report nothing");
+  if (has(kTestOptions)) AddTestOptions(app, options.test);
   AddGlobalOptions(app, options, has(kJsonOption));
   // Without it `run ls -l` would take -l for an option of its own.
   if (has(kCommand)) app.prefix_command();

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/harness/plan/options.h"
+
 namespace forkserver::cli {
 
 struct Options {
@@ -62,6 +64,9 @@ struct Options {
   // `doctor`.
   std::optional<int> pid;
   bool daemon = false;
+
+  // `test`; its filters are the words.
+  harness::TestOptions test;
 
   // `daemon start`: handed to forkserverd as they are.
   std::vector<std::string> daemon_arguments;

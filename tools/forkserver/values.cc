@@ -104,6 +104,13 @@ Result<std::chrono::milliseconds> ParseDuration(const std::string& text) {
   return std::chrono::milliseconds(*whole_ms + fraction * unit.factor / scale);
 }
 
+std::string FormatDuration(std::chrono::milliseconds duration) {
+  const std::int64_t ms = duration.count();
+  if (ms % 60'000 == 0 && ms != 0) return std::to_string(ms / 60'000) + "m";
+  if (ms % 1'000 == 0) return std::to_string(ms / 1'000) + "s";
+  return std::to_string(ms) + "ms";
+}
+
 Result<int> ParseSignal(const std::string& text) {
   if (const auto number = ParseNumber(text)) {
     if (*number < NSIG) return static_cast<int>(*number);

@@ -14,6 +14,8 @@ namespace forkserver::cli {
 
 // "2s", "500ms", "1.5m", "1h"; a bare number is seconds. Not negative.
 Result<std::chrono::milliseconds> ParseDuration(const std::string& text);
+// The other way: "500ms", "30s", "2m".
+std::string FormatDuration(std::chrono::milliseconds duration);
 
 // "TERM", "SIGTERM", "term", "15". 0 only asks whether the process is there.
 Result<int> ParseSignal(const std::string& text);

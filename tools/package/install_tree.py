@@ -24,7 +24,11 @@ MANIFEST = "share/forkserver/install_manifest.txt"
 PYTHON = "lib/python3/dist-packages"
 # In a user's site-packages: a line that Python adds to sys.path.
 PATH_FILE = "forkserver.pth"
-HEADERS = ["client", "error", "result", "types", "version", "zygote"]
+HEADERS = [
+    "client", "doctest_main", "error", "gtest_main", "result", "test_host",
+    "testing", "types", "version", "zygote"
+]
+ARCHIVES = ["client", "doctest_main", "gtest_main", "test_host", "zygote"]
 
 # Where it is below the built tree: where it is below the prefix.
 BUILT = {
@@ -32,20 +36,26 @@ BUILT = {
     "tools/forkserver/forkserver": "bin/forkserver",
     "sdk/process/libforkserver_crash.so": "lib/libforkserver_crash.so",
     "sdk/guard/libforkguard.so": "lib/forkserver/libforkguard.so",
-    "tools/package/libforkserver_client.a": "lib/libforkserver_client.a",
-    "tools/package/libforkserver_zygote.a": "lib/libforkserver_zygote.a",
+    **{
+        f"tools/package/libforkserver_{name}.a":
+            f"lib/libforkserver_{name}.a" for name in ARCHIVES
+    },
     **{
         f"tools/package/include/forkserver/{name}.h":
             f"include/forkserver/{name}.h" for name in HEADERS
     },
 }
 
-# Beside this program; @VERSION@ is replaced.
+# From this program's folder; @VERSION@ is replaced.
 TEMPLATES = {
     "forkserver.pc": "lib/pkgconfig/forkserver.pc",
     "forkserverConfig.cmake": "lib/cmake/forkserver/forkserverConfig.cmake",
     "forkserverConfigVersion.cmake":
         "lib/cmake/forkserver/forkserverConfigVersion.cmake",
+    "../../sdk/cmake/ForkserverTests.cmake":
+        "lib/cmake/forkserver/ForkserverTests.cmake",
+    "../../sdk/cmake/ForkserverAddTests.cmake":
+        "lib/cmake/forkserver/ForkserverAddTests.cmake",
 }
 
 

@@ -30,7 +30,7 @@ def make_plan(items: List[Any], scope: str) -> Plan:
         units[-1].items.append(index)
         key = its_key
     files = [unit.file for unit in units]
-    warm = {file_of(item) for item in items if _has_module_fixture(item)}
+    warm = {file_of(item) for item in items if has_module_fixture(item)}
     return Plan([(item.nodeid, item.location) for item in items], units,
                 sorted(file for file in warm if files.count(file) > 1))
 
@@ -51,7 +51,7 @@ def _key(item: Any, scope: str) -> Any:
     return None
 
 
-def _has_module_fixture(item: Any) -> bool:
+def has_module_fixture(item: Any) -> bool:
     info = getattr(item, "_fixtureinfo", None)
     return info is not None and any(
         fixtures[-1].scope in ("module", "package")

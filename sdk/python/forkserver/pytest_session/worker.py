@@ -1,6 +1,5 @@
 """The entry of a worker: runs items of the warmed session."""
 
-import logging
 import pickle
 from contextlib import suppress
 from typing import Any, List
@@ -8,14 +7,10 @@ from typing import Any, List
 import pytest
 
 from forkserver import coverage_relay, event_pipe
-from forkserver.pytest_session import zygote
+from forkserver.pytest_session import descriptors, zygote
 from forkserver.pytest_session.interrupts import interrupts
 
 ENTRY = "forkserver.pytest_session.worker:run"
-
-# Files whose descriptors are not there any more must never be closed: the
-# numbers may be others' by now.
-_leaked: List[Any] = []
 
 
 def run(context: Any) -> int:
@@ -26,9 +21,9 @@ def run(context: Any) -> int:
     event_pipe.report_crashes()
     warm = zygote.warmed
     assert warm is not None
-    _reopen_logs()
+    descriptors.reopen_logs()
     zygote.resume(warm, events)
-    _use_streams_of_worker(warm.config)
+    descriptors.use_own_streams(warm.config)
     session = warm.session
     loop = _Loop(events, indices)
     warm.config.pluginmanager.register(loop, "forkserver-loop")
@@ -75,28 +70,3 @@ class _Loop:
             if session.shouldfail or session.shouldstop:
                 break
         return True
-
-
-def _reopen_logs() -> None:
-    references: Any = logging._handlerList  # type: ignore[attr-defined]
-    for reference in list(references):
-        handler = reference() if callable(reference) else reference
-        if isinstance(handler, logging.FileHandler) and handler.stream:
-            _leaked.append(handler.stream)
-            handler.stream = open(  # pylint: disable=consider-using-with
-                handler.baseFilename, "a", encoding=handler.encoding)
-
-
-def _use_streams_of_worker(config: Any) -> None:
-    """For the option faulthandler_timeout."""
-    try:
-        # pylint: disable=import-outside-toplevel
-        from _pytest import faulthandler as plugin
-        for name in ("fault_handler_stderr_fd_key",
-                     "fault_handler_stderr_key"):
-            key = getattr(plugin, name, None)
-            if key is not None and key in config.stash:
-                _leaked.append(config.stash[key])
-                config.stash[key] = 2
-    except (ImportError, AttributeError):
-        pass  # another version of pytest

@@ -1,0 +1,64 @@
+"""`forkserver test --debug`: one test, with the streams of the caller."""
+
+import shutil
+import unittest
+
+from harness_fixture import HarnessTestCase
+
+
+class DebugTest(HarnessTestCase):
+
+    def debug(self, *arguments, **options):
+        return self.run_text("--debug", *arguments, **options)
+
+    def test_a_test_reads_and_writes_as_in_a_shell(self):
+        self.script("t", "read word; echo got $word; echo err >&2")
+        result = self.debug("./t", "./t", input="hello\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, "got hello\n")
+        self.assertIn("err\n", result.stderr)
+        self.assertIn("pass: ./t", result.stderr)
+
+    def test_its_verdict_is_the_exit_code(self):
+        self.script("bad", "exit 3")
+        self.script("crash", "kill -SEGV $$")
+        result = self.debug("bad", "./bad", "./crash")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("fail: ./bad", result.stderr)
+        result = self.debug("crash", "./bad", "./crash")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("SIGSEGV", result.stderr)
+
+    def test_the_test_must_be_one(self):
+        self.script("t1", "exit 0")
+        self.script("t2", "exit 0")
+        result = self.debug("t", "./t1", "./t2")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("./t1", result.stderr)
+        self.assertIn("./t2", result.stderr)
+        result = self.debug("x", "./t1", "./t2")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--list", result.stderr)
+
+    def test_signals_reach_the_test(self):
+        self.script("t", "trap 'echo int; exit 0' INT; echo begun\n"
+                    "while :; do sleep 0.05; done")
+        process = self.start_cli("test", "--debug", "t", "./t",
+                                 cwd=self.project)
+        self.assertEqual(process.stdout.readline(), "begun\n")
+        process.send_signal(2)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(stdout, "int\n")
+        self.assertEqual(process.returncode, 0, stderr)
+
+    @unittest.skipUnless(shutil.which("gdb"), "os: there is no gdb")
+    def test_a_program_is_started_under_gdb(self):
+        self.script("t", "echo ran $FORKSERVER_TEST_SLOT")
+        result = self.debug("t", "--debugger", "gdb", "./t",
+                            input="run\nquit\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("(gdb)", result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

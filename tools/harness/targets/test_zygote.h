@@ -1,0 +1,46 @@
+// The zygote of a warm test program: started for this run, or kept from an
+// earlier one. Blocks.
+#pragma once
+
+#include <forkserver/client.h>
+#include <forkserver/result.h>
+
+#include <string>
+#include <vector>
+
+#include "tools/harness/targets/fingerprint.h"
+#include "tools/harness/targets/target.h"
+#include "tools/harness/targets/zygote_record.h"
+
+namespace forkserver::harness {
+
+class TestZygote {
+ public:
+  // `path` is absolute. `options` is borrowed.
+  TestZygote(std::string path, const TargetOptions& options);
+
+  // One that is ready. `why`: what was found out about a kept one.
+  Result<void> Start(Client& client, std::vector<std::string>& why);
+  // Another one, for this run alone: the other is not to be used any more.
+  Result<void> StartAnother(Client& client);
+
+  const std::string& name() const { return name_; }
+
+ private:
+  ZygoteOptions Options() const;
+  Result<void> StartForThisRun(Client& client);
+  Result<void> StartKept(Client& client, std::vector<std::string>& why);
+  // Why the kept one cannot be used; empty: it can.
+  std::vector<std::string> FindReasons(const ZygoteInfo* kept,
+                                       const ZygoteRecord* record,
+                                       const Fingerprint& now) const;
+  Result<Fingerprint> Take(Client& client, const ZygoteRecord* record) const;
+  Result<void> Record(const ZygoteInfo& zygote, Fingerprint fingerprint);
+
+  std::string path_;
+  const TargetOptions& options_;
+  std::string name_;
+  std::string record_path_;  // of a kept one
+};
+
+}  // namespace forkserver::harness

@@ -1,0 +1,28 @@
+// What is remembered of a kept zygote between two runs: its id and what it was
+// made of. A file for each, in the state directory of the project.
+#pragma once
+
+#include <forkserver/result.h>
+
+#include <optional>
+#include <string>
+
+#include "tools/harness/targets/fingerprint.h"
+
+namespace forkserver::harness {
+
+struct ZygoteRecord {
+  std::string zygote;  // its id, which never repeats
+  Fingerprint fingerprint;
+};
+
+// Empty if there is none, or none that can be read: then the zygote is made
+// anew.
+std::optional<ZygoteRecord> ReadZygoteRecord(const std::string& path);
+
+// Replaces the file at once: whoever reads it sees the old or the new one. Only
+// its owner may read it.
+Result<void> WriteZygoteRecord(const std::string& path,
+                               const ZygoteRecord& record);
+
+}  // namespace forkserver::harness

@@ -56,6 +56,7 @@ void WaitForFile(const char* name) {
 int Recurse(volatile int* depth) {
   volatile char frame[4096] = {};
   *depth = *depth + 1;
+  if (*depth < 0) return 0;  // never
   return Recurse(depth) + frame[*depth % 4096];
 }
 

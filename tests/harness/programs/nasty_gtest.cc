@@ -89,8 +89,8 @@ class Numbers : public testing::TestWithParam<int> {};
 TEST_P(Numbers, AreEven) { EXPECT_EQ(GetParam() % 2, 0); }
 INSTANTIATE_TEST_SUITE_P(Some, Numbers, testing::Values(2, 3, 4));
 INSTANTIATE_TEST_SUITE_P(Named, Numbers, testing::Values(6, 7),
-                         [](const testing::TestParamInfo<int>& info) {
-                           return "Number" + std::to_string(info.param);
+                         [](const testing::TestParamInfo<int>& number) {
+                           return "Number" + std::to_string(number.param);
                          });
 using Pair = std::tuple<std::string, bool>;
 class Pairs : public testing::TestWithParam<Pair> {};

@@ -152,6 +152,7 @@ class Runner {
   void Interrupt();
   void StopStarting(std::string because);
   void OnRunTimeOver();
+  void AwaitLaunches();
   void Suspend();
   void ShowRunning();
   void OnConnectionLost();

@@ -1,13 +1,22 @@
 // The part of Runner that stops: tests, the run, the process itself.
+#include <poll.h>
+
 #include <algorithm>
 #include <csignal>
 #include <utility>
 
+#include "sdk/process/platform.h"
 #include "tools/forkserver/values.h"
 #include "tools/harness/run/runner.h"
 #include "tools/harness/run/tokens.h"
 
 namespace forkserver::harness {
+namespace {
+
+// A suspended run waits no longer for the workers that are being launched.
+constexpr std::int64_t kLaunchesNs = 1'000'000'000;
+
+}  // namespace
 
 // Of several tests in one worker, as far as their framework tells it while
 // they run: a framework that reports at its end says nothing.
@@ -142,7 +151,26 @@ void Runner::OnRunTimeOver() {
   }
 }
 
+// What is being launched has no id yet by which it could be stopped.
+void Runner::AwaitLaunches() {
+  const auto launching = [](const auto& slot) {
+    return slot->busy && !slot->worker && !slot->ended;
+  };
+  NextTime until;
+  until.Consider(MonotonicNanoseconds() + kLaunchesNs);
+  while (!connection_lost_ &&
+         std::any_of(slots_.begin(), slots_.end(), launching)) {
+    const int timeout_ms = until.TimeoutMs(MonotonicNanoseconds());
+    if (timeout_ms == 0) return;
+    pollfd client{watched_client_, POLLIN, 0};
+    if (::poll(&client, 1, timeout_ms) > 0 && !daemon_.client().Process()) {
+      connection_lost_ = true;
+    }
+  }
+}
+
 void Runner::Suspend() {
+  AwaitLaunches();
   reporters_.OnSuspend();
   if (keyboard_) keyboard_->Suspend();
   WatchKeyboard();

@@ -1,8 +1,10 @@
 """`forkserver test --debug`: one test, with the streams of the caller."""
 
+import os
 import shutil
 import unittest
 
+from daemon_fixture import ROOT
 from harness_fixture import HarnessTestCase
 
 
@@ -58,6 +60,27 @@ class DebugTest(HarnessTestCase):
                             input="run\nquit\n")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("(gdb)", result.stdout)
+
+    @unittest.skipUnless(shutil.which("gdb"), "os: there is no gdb")
+    def test_a_forked_test_stops_before_it_begins_and_gdb_attaches(self):
+        with open(self.path("test_one.py"), "w", encoding="utf-8") as file:
+            file.write("import unittest\nclass T(unittest.TestCase):\n"
+                       "    def test_a(self): print('the test ran')\n")
+        program = os.path.join(ROOT, "tests/harness/programs/warm_doctest")
+        for test, target in (("=passes", program),
+                             ("test_a", "test_one.py")):
+            with self.subTest(target):
+                result = self.debug(
+                    test, "--debugger", "gdb", target,
+                    input="info inferiors\nset confirm off\nkill\nquit\n")
+                # It had not passed when gdb had it.
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("SIGKILL", result.stderr)
+                self.assertRegex(result.stdout, r"process \d+")
+                self.assertNotIn("the test ran", result.stdout)
+                result = self.debug(test, "--debugger", "gdb", target,
+                                    input="continue\nquit\n")
+                self.assertEqual(result.returncode, 0, result.stderr)
 
 
 if __name__ == "__main__":

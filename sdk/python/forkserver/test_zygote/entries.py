@@ -1,5 +1,6 @@
 """The entries of a zygote with tests."""
 
+import os
 import random
 import sys
 from typing import Any
@@ -8,7 +9,7 @@ from forkserver import inherited_process
 from forkserver.protocol.messages import TestRun
 from forkserver.test_zygote import hanging, loaded_files, measuring
 from forkserver.test_zygote.report_page import ReportPage
-from forkserver.zygote_host import entries
+from forkserver.zygote_host import entries, system
 from forkserver.zygote_host.context import WorkerContext
 
 LIST = "forkserver.test_list"
@@ -47,6 +48,8 @@ def _run(context: WorkerContext) -> int:
     for."""
     run = TestRun.decode(context.args)
     page = ReportPage(run.report_fd)
+    if run.debug and "FORKSERVER_TEST_STOP" in os.environ:
+        system.stop_for_debugger()
     hanging.tell_where()
     _write_whole_lines()
     inherited_process.restore_changes()

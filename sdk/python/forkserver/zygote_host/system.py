@@ -9,6 +9,7 @@ the docstrings say which.
 import ctypes
 import errno
 import os
+import signal
 import sys
 from typing import Dict, Iterable, List, Optional
 
@@ -16,6 +17,8 @@ LINUX = sys.platform.startswith("linux")
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_PTRACER = 0x59616D61
+_PR_SET_PTRACER_ANY = 0xFFFFFFFFFFFFFFFF
 # The same on every architecture, as all calls since Linux 5.1.
 _SYS_CLOSE_RANGE = 436
 _MAX_FD = 0xFFFFFFFF
@@ -49,6 +52,13 @@ def set_parent_death_signal(signal_number: int, parent: int) -> bool:
     if _PRCTL(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0) != 0:
         return False
     return os.getppid() == parent
+
+
+def stop_for_debugger() -> None:
+    """Stops this process until a debugger of any process lets it go on."""
+    if LINUX:
+        _PRCTL(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def close_all_but(kept: Iterable[int]) -> None:

@@ -17,23 +17,8 @@
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/platform.h"
 
-#ifdef __APPLE__
-#include <crt_externs.h>
-#else
-extern char** environ;
-#endif
-
 namespace forkserver {
 namespace {
-
-char** OwnEnvironment() {
-#ifdef __APPLE__
-  // `environ` is not visible to shared libraries there.
-  return *_NSGetEnviron();
-#else
-  return environ;
-#endif
-}
 
 Error BadRequest(std::string message, std::string hint = {}) {
   return MakeError(error_code::kBadRequest, std::move(message),

@@ -17,12 +17,6 @@
 #include "sdk/cpp/process_end.h"
 #include "sdk/process/platform.h"
 
-#ifdef __APPLE__
-#include <crt_externs.h>
-#else
-extern char** environ;
-#endif
-
 namespace forkserver {
 namespace {
 
@@ -93,17 +87,12 @@ Result<void> StartDaemon(const std::string& daemon_program,
     command += (command.empty() ? "" : " ") + word;
   }
   argv.push_back(nullptr);
-#ifdef __APPLE__
-  char** const environment = *_NSGetEnviron();
-#else
-  char** const environment = environ;
-#endif
 
   const SpawnAttributes attributes;
   pid_t pid = 0;
   const int spawned =
       ::posix_spawn(&pid, program->c_str(), attributes.actions(),
-                    attributes.attributes(), argv.data(), environment);
+                    attributes.attributes(), argv.data(), OwnEnvironment());
   if (spawned != 0) {
     Error error = SystemError("posix_spawn(" + command + ")", spawned);
     error.code = error_code::kConnectFailed;

@@ -70,6 +70,9 @@ bool SetParentDeathSignal(int signal, pid_t expected_parent);
 // same user trace it (Linux, where only ancestors may otherwise).
 void StopForDebugger();
 
+// environ(7) of this process, which shared libraries do not see on macOS.
+char** OwnEnvironment();
+
 // The name that ps shows for this process; at most 15 bytes. macOS: nothing.
 void SetProcessName(const char* name);
 

@@ -1,3 +1,4 @@
+#include <crt_externs.h>
 #include <libproc.h>
 #include <mach-o/dyld.h>
 #include <sys/proc.h>
@@ -96,6 +97,8 @@ bool SetParentDeathSignal(int, pid_t expected_parent) {
 
 // libc has no way, and CoreFoundation's would make every child unsafe.
 void StopForDebugger() { ::raise(SIGSTOP); }
+
+char** OwnEnvironment() { return *_NSGetEnviron(); }
 
 void SetProcessName(const char*) {}
 

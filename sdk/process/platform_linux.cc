@@ -171,6 +171,8 @@ void StopForDebugger() {
   ::raise(SIGSTOP);
 }
 
+char** OwnEnvironment() { return environ; }
+
 void SetProcessName(const char* name) { ::prctl(PR_SET_NAME, name); }
 
 std::string ExecutablePath() {

@@ -12,7 +12,8 @@ import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from replay import REPLAY_RUN, environment, replay, wait_for
+from daemon_fixture import wait_for
+from replay import REPLAY_RUN, environment, replay
 
 
 class ReportTest(unittest.TestCase):

@@ -8,7 +8,8 @@ import unittest
 from selenium.webdriver.common.by import By
 
 from browser import DESKTOP, Browser
-from replay import replay, wait_for
+from daemon_fixture import wait_for
+from replay import replay
 
 # A failing test, by the end of its name.
 FAILED = "uniforms keep their order 3"

@@ -7,8 +7,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from daemon_fixture import wait_for
 from page_fixture import FAILED, PageTest
-from replay import wait_for
 
 # What is at the end of the name of the test with odd bytes.
 HOSTILE = "27"

@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-import time
 
-ROOT = os.environ.get("FORKSERVER_TEST_ROOT", os.getcwd())
+from daemon_fixture import ROOT
+
 REPLAY_RUN = os.path.join(ROOT, "tests/harness/replay_run")
 
 # What the tests of its 60 tests come to.
@@ -29,16 +29,3 @@ def replay(*arguments, **options):
                           stdin=subprocess.DEVNULL,
                           check=False,
                           **options)
-
-
-def wait_for(predicate, message, timeout=30):
-    """Returns the first true value of predicate(); fails after `timeout` s."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = predicate()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            text = message() if callable(message) else message
-            raise AssertionError(f"not within {timeout} s: {text}")
-        time.sleep(0.02)

@@ -5,7 +5,8 @@ import re
 import signal
 import unittest
 
-from replay import REPLAY_RUN, SUMMARY, wait_for
+from daemon_fixture import wait_for
+from replay import REPLAY_RUN, SUMMARY
 from tmux import Tmux, children
 
 # Slow enough to be looked at, and does not end by itself.

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import tempfile
 
-from replay import environment, wait_for
+from daemon_fixture import wait_for
+from replay import environment
 
 
 # Says how the program ended, and keeps the terminal.

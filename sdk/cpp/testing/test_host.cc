@@ -17,12 +17,6 @@
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 
-#ifdef __APPLE__
-#include <crt_externs.h>
-#else
-extern char** environ;
-#endif
-
 namespace forkserver::test_host {
 namespace {
 
@@ -31,14 +25,6 @@ constexpr int kCannotRun = 125;
 
 // The last preload step, so that it sees the tests that a warm-up registered.
 constexpr char kIndexStep[] = "forkserver.test_index";
-
-char** OwnEnvironment() {
-#ifdef __APPLE__
-  return *_NSGetEnviron();
-#else
-  return environ;
-#endif
-}
 
 void RemoveVariablesOfWholeRuns() {
   std::vector<std::string> names;

@@ -3,11 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-#ifdef __APPLE__
-#include <crt_externs.h>
-#else
-extern char** environ;
-#endif
+#include "sdk/process/platform.h"
 
 namespace forkserver::harness {
 namespace {
@@ -35,14 +31,6 @@ constexpr std::string_view kLeftOut[] = {
     "TEST_WARNINGS_OUTPUT_FILE",
     "XML_OUTPUT_FILE",
 };
-
-char** OwnEnvironment() {
-#ifdef __APPLE__
-  return *_NSGetEnviron();
-#else
-  return environ;
-#endif
-}
 
 }  // namespace
 

@@ -29,6 +29,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -215,6 +216,13 @@ class HostedDoctest : public test_host::Framework {
       if (i == 0 || !IsForWholeRun(argv[i])) arguments_.emplace_back(argv[i]);
     }
     registerReporter<HostReporter>(kReporter, 0, true);
+    std::vector<std::string> arguments = arguments_;
+    arguments.push_back(Option("reporters=") + kReporter);
+    arguments.push_back(Option("no-breaks"));
+    arguments.push_back(Option("no-colors"));
+    const std::vector<const char*> words = PointersTo(arguments);
+    context_ =
+        std::make_unique<Context>(static_cast<int>(words.size()), words.data());
   }
 
   // In doctest's own order.
@@ -273,36 +281,51 @@ class HostedDoctest : public test_host::Framework {
     registered.insert(only);
     HostReporter::test = test;
 
-    std::vector<std::string> arguments = arguments_;
+    std::vector<std::string> arguments = {arguments_.front()};
     for (const std::string& each : run.arguments) {
       if (!IsForWholeRun(each.c_str())) arguments.push_back(each);
     }
-    bool skipped = only.m_skip;
-    for (const std::string& each : arguments) {
-      if (Matches(each.c_str(), {"no-skip", "ns"})) skipped = false;
-    }
-    if (skipped) {
+    if (only.m_skip && !RunsSkipped(arguments_) && !RunsSkipped(arguments)) {
       report.Begun(test);
       report.Ended(test, test_host::Status::kSkipped, kSkipped, 0);
       return;
     }
-    const auto add = [&](const std::string& option) {
-      arguments.push_back("--" DOCTEST_CONFIG_OPTIONS_PREFIX + option);
-    };
     if (run.seed != 0) {
-      add("rand-seed=" + std::to_string(run.seed & 0x7fffffff));
+      arguments.push_back(
+          Option("rand-seed=" + std::to_string(run.seed & 0x7fffffff)));
     }
     if (run.debug) {
-      add(std::string("reporters=console,") + kReporter);
-    } else {
-      add(std::string("reporters=") + kReporter);
-      add("no-breaks");
-      add("no-colors");
+      arguments.insert(arguments.begin() + 1, arguments_.begin() + 1,
+                       arguments_.end());
+      arguments.push_back(Option("reporters=console,") + kReporter);
+      const std::vector<const char*> words = PointersTo(arguments);
+      Context(static_cast<int>(words.size()), words.data()).run();
+      return;
     }
+    if (arguments.size() > 1) {
+      const std::vector<const char*> words = PointersTo(arguments);
+      context_->applyCommandLine(static_cast<int>(words.size()), words.data());
+    }
+    context_->run();
+  }
+
+  static std::string Option(const std::string& option) {
+    return "--" DOCTEST_CONFIG_OPTIONS_PREFIX + option;
+  }
+
+  static std::vector<const char*> PointersTo(
+      const std::vector<std::string>& arguments) {
     std::vector<const char*> words;
     words.reserve(arguments.size());
     for (const std::string& each : arguments) words.push_back(each.c_str());
-    Context(static_cast<int>(words.size()), words.data()).run();
+    return words;
+  }
+
+  static bool RunsSkipped(const std::vector<std::string>& arguments) {
+    for (const std::string& each : arguments) {
+      if (Matches(each.c_str(), {"no-skip", "ns"})) return true;
+    }
+    return false;
   }
 
   // `--name`, `--name=...`, or with doctest's prefix.
@@ -374,6 +397,9 @@ class HostedDoctest : public test_host::Framework {
   }
 
   std::vector<std::string> arguments_;
+  // Of tests that are not debugged. It takes doctest a while to read arguments:
+  // not in each worker.
+  std::unique_ptr<Context> context_;
   std::vector<const detail::TestCase*> cases_;
 };
 void (*HostedDoctest::body)() = nullptr;

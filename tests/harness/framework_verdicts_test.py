@@ -100,7 +100,9 @@ class FrameworkVerdictsTest(HarnessTestCase):
                     verdict = "skip"
                 else:
                     verdict = "pass"
-                found[suite["name"] + "." + test["name"]] = [verdict]
+                # GoogleTest's JSON has a character for each byte.
+                name = test["name"].encode("latin-1").decode()
+                found[suite["name"] + "." + name] = [verdict]
         return found
 
     def check_gtest(self, name):

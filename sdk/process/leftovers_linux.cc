@@ -61,6 +61,11 @@ std::string Describe(pid_t pid) {
   for (char& each : command) {
     if (each == '\0') each = ' ';
   }
+  if (command.empty()) {  // while it executes a program
+    command = ReadBeginning("/proc/" + std::to_string(pid) + "/comm", 16);
+    if (!command.empty()) command.back() = ']';  // the end of its line
+    command.insert(0, 1, '[');
+  }
   command = std::to_string(pid) + " " + command;
   if (command.size() > kMaxLeftoverBytes) command.resize(kMaxLeftoverBytes);
   return command;

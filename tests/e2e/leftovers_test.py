@@ -57,8 +57,10 @@ class LeftoversTest(ZygoteTestCase):
                          ["sleep 1002"] * 3)
 
     def test_a_long_command_is_cut(self):
-        record = self.run_exec("sh -c 'sleep 1003; :' " + "x" * 5000 +
-                               " & exit 0")
+        # Until it is another command than its parent.
+        record = self.run_exec(
+            "sh -c 'sleep 1003; :' " + "x" * 5000 + " & until [ \"$(tr '\\0' ' '"
+            " </proc/$!/cmdline | head -c 9)\" = 'sh -c sle' ]; do :; done")
         (one,) = record["leftovers"]
         self.assertEqual(len(one), 64)
         self.assertRegex(one, r"^\d+ sh -c ")

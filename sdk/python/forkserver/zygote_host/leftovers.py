@@ -64,6 +64,9 @@ def _describe(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             command = file.read(MAX_BYTES).rstrip(b"\0").replace(b"\0", b" ")
+        if not command:  # while it executes a program
+            with open(f"/proc/{pid}/comm", "rb") as file:
+                command = b"[%s]" % file.read().rstrip(b"\n")
     except OSError:
         command = b""
     text = b"%d %s" % (pid, command)

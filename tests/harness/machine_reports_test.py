@@ -3,16 +3,13 @@
 import collections
 import json
 import os
-import random
 import resource
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from daemon_fixture import wait_for
 from replay import REPLAY_RUN, environment, replay
 
 
@@ -127,20 +124,29 @@ class JunitTest(ReportTest):
                 self.assertTrue(json.loads(self.contents("a.json")))
 
     def test_a_run_that_is_killed_at_any_time_leaves_a_document(self):
+        report = self.path("a.xml")
+        command = [REPLAY_RUN, "--speed", "0", "--tests", "4000",
+                   "--big-output", "60000", "--junit", report]
+        streams = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL,
+                   "env": environment()}
+
+        def size():
+            try:
+                return os.path.getsize(report)
+            except FileNotFoundError:
+                return 0
+
+        subprocess.run(command, check=False, **streams)
+        whole = size()
         counts = set()
-        for attempt in range(25):
-            process = subprocess.Popen([
-                REPLAY_RUN, "--speed", "0", "--tests", "4000", "--big-output",
-                "60000", "--junit", self.path("a.xml")
-            ], stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                                       env=environment())
-            wait_for(lambda: os.path.exists(self.path("a.xml")), "no file")
-            # No test waits for a time; this is one that ends at any.
-            time.sleep(random.Random(attempt).uniform(0, 0.15))
-            process.kill()
-            process.wait()
+        for part in range(25):
+            os.unlink(report)
+            with subprocess.Popen(command, **streams) as process:
+                # Without a pause: it takes milliseconds.
+                while size() <= whole * part // 30 and process.poll() is None:
+                    pass
+                process.kill()
             counts.add(self.count())
-            os.unlink(self.path("a.xml"))
         self.assertGreater(len(counts), 3, counts)
 
     def test_a_pipe_gets_a_document_too(self):

@@ -1,13 +1,18 @@
 # Run when a program has been built, by forkserver_discover_tests: asks it for
 # its tests and writes a file of add_test commands for CTest.
 #
-#   cmake -DFORKSERVER=... -DPROGRAM=... -DTESTS=file -DPREFIX=...
+#   cmake -DFORKSERVER=... -DPROGRAM=... -DTESTS=file -DPREFIX='...'
 #         -DOPTIONS=a|;|b -DPROPERTIES=... -P ForkserverAddTests.cmake
+cmake_minimum_required(VERSION 3.19)
+
 string(REPLACE "|;|" ";" OPTIONS "${OPTIONS}")
 string(REPLACE "|;|" ";" PROPERTIES "${PROPERTIES}")
 
+# CTest chooses which tests run: variables of shards must not leave any out.
+set(forkserver_test "${FORKSERVER}" test --partition hash:1/1 ${OPTIONS})
+
 execute_process(
-  COMMAND "${FORKSERVER}" test ${OPTIONS} --list --json "${PROGRAM}"
+  COMMAND ${forkserver_test} --list --json "${PROGRAM}"
   OUTPUT_VARIABLE list
   ERROR_VARIABLE errors
   RESULT_VARIABLE status)
@@ -16,10 +21,11 @@ if(NOT status EQUAL 0 AND NOT status EQUAL 4)
   message(FATAL_ERROR "forkserver test --list ${PROGRAM}: ${status}\n${errors}")
 endif()
 
-# A bracket argument that the text itself cannot close.
+# A bracket argument that the text itself cannot close, nor its end together
+# with the bracket that follows.
 function(quote text result)
   set(equals "=")
-  while("${text}" MATCHES "]${equals}]")
+  while("${text}]" MATCHES "]${equals}]")
     string(APPEND equals "=")
   endwhile()
   set(${result} "[${equals}[${text}]${equals}]" PARENT_SCOPE)
@@ -37,7 +43,7 @@ if(count GREATER 0)
     # This very test, whatever else its name would match.
     quote("=${id}" filter)
     set(words "")
-    foreach(word "${FORKSERVER}" test ${OPTIONS} "${PROGRAM}" --)
+    foreach(word ${forkserver_test} "${PROGRAM}" --)
       quote("${word}" quoted)
       string(APPEND words " ${quoted}")
     endforeach()
@@ -47,7 +53,7 @@ if(count GREATER 0)
       quote("${word}" quoted)
       string(APPEND properties " ${quoted}")
     endforeach()
-    if(skip)
+    if(NOT skip STREQUAL "")
       string(APPEND properties " DISABLED TRUE")
     endif()
     if(properties)

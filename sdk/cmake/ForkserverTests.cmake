@@ -19,7 +19,6 @@
 
 find_program(FORKSERVER_EXECUTABLE forkserver
              HINTS "${CMAKE_CURRENT_LIST_DIR}/../../../bin")
-set(_FORKSERVER_ADD_TESTS "${CMAKE_CURRENT_LIST_DIR}/ForkserverAddTests.cmake")
 
 function(_forkserver_check target)
   if(NOT FORKSERVER_EXECUTABLE)
@@ -58,7 +57,7 @@ else()
 endif()
 ")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${include}")
-  # Lists travel as one argument each.
+  # Lists travel as one argument each; blanks at the end of a text do in quotes.
   string(REPLACE ";" "|;|" options "${arg_OPTIONS}")
   string(REPLACE ";" "|;|" properties "${arg_PROPERTIES}")
   add_custom_command(
@@ -67,7 +66,8 @@ endif()
     COMMAND
       "${CMAKE_COMMAND}" "-DFORKSERVER=${FORKSERVER_EXECUTABLE}"
       "-DPROGRAM=$<TARGET_FILE:${target}>" "-DTESTS=${tests}"
-      "-DPREFIX=${arg_PREFIX}" "-DOPTIONS=${options}"
-      "-DPROPERTIES=${properties}" -P "${_FORKSERVER_ADD_TESTS}"
+      "-DPREFIX='${arg_PREFIX}'" "-DOPTIONS=${options}"
+      "-DPROPERTIES=${properties}"
+      -P "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/ForkserverAddTests.cmake"
     VERBATIM)
 endfunction()

@@ -166,7 +166,7 @@ Result<std::vector<protocol::ListedTest>> ReadCatch2Xml(std::string text) {
   // The program may print before it.
   const std::size_t begin = text.find("<?xml");
   if (begin != std::string::npos) text.erase(0, begin);
-  const XmlDocument document = XmlDocument::Parse(std::move(text));
+  const XmlDocument document = XmlDocument::Parse(text);
   const XmlElement root = document.root();
   if (!document.problem().empty() || root.name() != "MatchingTests") {
     return MakeError(

@@ -39,7 +39,7 @@ std::string ReadInterpreter(int fd, std::uint64_t offset, std::uint64_t size) {
 }
 
 template <typename Header, typename Segment>
-bool ReadSegments(int fd, ProgramImage& image) {
+bool ReadSegments(int fd, std::uint64_t file_bytes, ProgramImage& image) {
   Header header = {};
   if (!ReadAt(fd, 0, &header, sizeof(header))) return false;
   if (header.e_type != ET_EXEC && header.e_type != ET_DYN) return false;
@@ -53,6 +53,10 @@ bool ReadSegments(int fd, ProgramImage& image) {
       return false;
     }
     if (segment.p_type == PT_LOAD) {
+      if (segment.p_offset > file_bytes ||
+          segment.p_filesz > file_bytes - segment.p_offset) {
+        return false;
+      }
       image.parts.push_back({segment.p_offset, segment.p_filesz});
     } else if (segment.p_type == PT_INTERP) {
       image.interpreter =
@@ -71,20 +75,22 @@ Result<ProgramImage> ReadProgramImage(const std::string& path) {
   if (::fstat(file.get(), &status) != 0) {
     return SystemError("fstat(" + path + ")", errno);
   }
+  const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
   ProgramImage image;
   unsigned char start[EI_NIDENT] = {};
   constexpr unsigned char kOrder =
       std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
   if (ReadAt(file.get(), 0, start, sizeof(start)) &&
       std::memcmp(start, ELFMAG, SELFMAG) == 0 && start[EI_DATA] == kOrder) {
-    image.is_native =
-        start[EI_CLASS] == ELFCLASS64
-            ? ReadSegments<Elf64_Ehdr, Elf64_Phdr>(file.get(), image)
-            : ReadSegments<Elf32_Ehdr, Elf32_Phdr>(file.get(), image);
+    image.is_native = start[EI_CLASS] == ELFCLASS64
+                          ? ReadSegments<Elf64_Ehdr, Elf64_Phdr>(
+                                file.get(), file_bytes, image)
+                          : ReadSegments<Elf32_Ehdr, Elf32_Phdr>(
+                                file.get(), file_bytes, image);
   }
   if (!image.is_native) {
     image.interpreter.clear();
-    image.parts = {{0, static_cast<std::uint64_t>(status.st_size)}};
+    image.parts = {{0, file_bytes}};
   }
   return image;
 }

@@ -27,6 +27,40 @@ void* ElementFrom(pugi::xml_node node) {
   return node.internal_object();
 }
 
+// In all elements that a document does not get to the end of, as the last one.
+constexpr char kMark[] = "forkserver-end";
+
+pugi::xml_node LastInside(pugi::xml_node node) {
+  while (const pugi::xml_node last = node.last_child()) node = last;
+  return node;
+}
+
+// With the mark in place of a tag or a section that is cut off.
+std::string WithMark(std::string_view text) {
+  for (;;) {
+    const std::size_t section = text.rfind("<![CDATA[");
+    if (section == std::string_view::npos ||
+        text.find("]]>", section) != std::string_view::npos) {
+      break;
+    }
+    text = text.substr(0, section);
+  }
+  const std::size_t tag = text.rfind('<');
+  if (tag != std::string_view::npos &&
+      text.find('>', tag) == std::string_view::npos) {
+    text = text.substr(0, tag);
+  }
+  return std::string(text) + "<" + kMark + "/>";
+}
+
+// Where the text does not show which elements are open, all that may be are.
+void MarkEnd(pugi::xml_document& document) {
+  pugi::xml_node last = LastInside(document);
+  if (std::string_view(last.name()) == kMark) return;
+  while (last && last.type() != pugi::node_element) last = last.parent();
+  last.append_child(kMark);
+}
+
 Result<std::string> ReadFile(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!file) return SystemError("open(" + path + ")", errno);
@@ -60,8 +94,12 @@ Result<std::string> ReadFile(const std::string& path) {
 }  // namespace
 
 struct XmlDocument::Tree {
-  std::string text;
   pugi::xml_document document;
+
+  pugi::xml_parse_result Load(std::string_view text) {
+    return document.load_buffer(text.data(), text.size(), kParseFlags,
+                                pugi::encoding_utf8);
+  }
 };
 
 XmlDocument::XmlDocument(std::unique_ptr<Tree> tree) : tree_(std::move(tree)) {}
@@ -70,34 +108,44 @@ XmlDocument& XmlDocument::operator=(XmlDocument&&) noexcept = default;
 XmlDocument::~XmlDocument() = default;
 
 Result<XmlDocument> XmlDocument::Read(const std::string& path) {
-  Result<std::string> text = ReadFile(path);
+  const Result<std::string> text = ReadFile(path);
   if (!text) return text.error();
-  return Parse(*std::move(text));
+  return Parse(*text);
 }
 
-XmlDocument XmlDocument::Parse(std::string text) {
+XmlDocument XmlDocument::Parse(std::string_view text) {
+  XmlDocument document(std::make_unique<Tree>());
+  Tree& tree = *document.tree_;
+  pugi::xml_parse_result result = tree.Load(text);
+  // The beginning of another one may be in the text of an element: it is
+  // looked for only if this is none as a whole.
   if (const std::size_t last = text.rfind("<?xml");
-      last != std::string::npos && last > 0) {
-    text.erase(0, last);
+      !result && last != std::string_view::npos && last > 0) {
+    text.remove_prefix(last);
+    result = tree.Load(text);
   }
-  auto tree = std::make_unique<Tree>();
-  tree->text = std::move(text);
-  const pugi::xml_parse_result result = tree->document.load_buffer_inplace(
-      tree->text.data(), tree->text.size(), kParseFlags, pugi::encoding_utf8);
-  XmlDocument document(std::move(tree));
-  if (!result) {
-    const bool cut = result.offset + 1 >= static_cast<std::ptrdiff_t>(
-                                              document.tree_->text.size()) ||
-                     result.status == pugi::status_end_element_mismatch;
-    document.problem_ = cut ? "it ends in the middle"
-                            : std::string(result.description()) + " at byte " +
-                                  std::to_string(result.offset);
-  }
+  if (result) return document;
+  const bool cut =
+      result.offset + 1 >= static_cast<std::ptrdiff_t>(text.size()) ||
+      result.status == pugi::status_end_element_mismatch;
+  document.problem_ = cut ? "it ends in the middle"
+                          : std::string(result.description()) + " at byte " +
+                                std::to_string(result.offset);
+  tree.Load(WithMark(text));
+  MarkEnd(tree.document);
   return document;
 }
 
 XmlElement XmlDocument::root() const {
-  return XmlElement(ElementFrom(tree_->document.first_child()));
+  pugi::xml_node node = tree_->document.last_child();
+  while (node && node.type() != pugi::node_element) {
+    node = node.previous_sibling();
+  }
+  return XmlElement(node.internal_object());
+}
+
+bool XmlElement::is_whole() const {
+  return std::string_view(LastInside(NodeOf(node_)).name()) != kMark;
 }
 
 std::string_view XmlElement::name() const { return NodeOf(node_).name(); }

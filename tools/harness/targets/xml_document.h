@@ -26,6 +26,10 @@ class XmlElement {
   XmlElement() = default;
   explicit operator bool() const { return node_ != nullptr; }
 
+  // Its end is in the document. Of one that is not whole it is unknown what
+  // would have followed.
+  bool is_whole() const;
+
   std::string_view name() const;
   // Empty if there is none.
   std::string_view attribute(const char* name) const;
@@ -54,7 +58,7 @@ class XmlDocument {
   // whose child returns, has its framework write one for each process.
   static Result<XmlDocument> Read(const std::string& path);
   // The same of text.
-  static XmlDocument Parse(std::string text);
+  static XmlDocument Parse(std::string_view text);
 
   XmlDocument(XmlDocument&&) noexcept;
   XmlDocument& operator=(XmlDocument&&) noexcept;

@@ -138,7 +138,7 @@ Result<void> TestZygote::StartKept(Client& client,
     if (DescribeDifferences(*now, *after).empty()) {
       if (reasons.empty()) reasons.emplace_back("its zygote was made anew");
       why = std::move(reasons);
-      return Record(*started, *std::move(now));
+      return Record(*started, *now);
     }
     (void)client.StopZygote(name_);
     if (attempt == kAttempts) {
@@ -150,7 +150,7 @@ Result<void> TestZygote::StartKept(Client& client,
 }
 
 Result<void> TestZygote::Record(const ZygoteInfo& zygote,
-                                Fingerprint fingerprint) {
+                                const Fingerprint& fingerprint) {
   // What a warm-up has loaded belongs to it.
   std::vector<std::string> loaded =
       ListMappedCode(static_cast<pid_t>(zygote.pid));

@@ -35,7 +35,7 @@ class TestZygote {
                                        const ZygoteRecord* record,
                                        const Fingerprint& now) const;
   Result<Fingerprint> Take(Client& client, const ZygoteRecord* record) const;
-  Result<void> Record(const ZygoteInfo& zygote, Fingerprint fingerprint);
+  Result<void> Record(const ZygoteInfo& zygote, const Fingerprint& fingerprint);
 
   std::string path_;
   const TargetOptions& options_;

@@ -13,7 +13,8 @@
 //
 // In a worker the global Environments, SetUpTestSuite and TearDownTestSuite run
 // around the test as they do when the program runs that test alone: what is
-// slow, and survives a fork, belongs into a warm-up.
+// slow, and survives a fork, belongs into a warm-up. What UnitTest tells of the
+// program's suites has, in a worker, the tests of this worker only.
 #pragma once
 
 #include <forkserver/test_host.h>
@@ -119,7 +120,6 @@ class HostListener : public ::testing::EmptyTestEventListener {
     const auto found = tests_.find(&info);
     if (found == tests_.end()) return;
     running_ = &info;
-    failed_ = false;
     skip_.clear();
     report_.Begun(found->second);
   }
@@ -130,7 +130,7 @@ class HostListener : public ::testing::EmptyTestEventListener {
       report_.Failed({result.message(), file != nullptr ? file : "",
                       result.line_number() > 0 ? result.line_number() : 0,
                       Where()});
-      (running_ != nullptr ? failed_ : failed_outside_) = true;
+      if (running_ == nullptr) failed_outside_ = true;
     } else if (result.type() == TestPartResult::kSkip) {
       std::string& skip = running_ != nullptr ? skip_ : skip_outside_;
       if (skip.empty()) skip = Trimmed(result.message());
@@ -144,7 +144,8 @@ class HostListener : public ::testing::EmptyTestEventListener {
     if (running_ != &info) return;
     pending_ = tests_[&info];
     has_pending_ = true;
-    pending_failed_ = failed_ || info.result()->Failed();
+    // Not by what it was told: a test may take a failure back.
+    pending_failed_ = info.result()->Failed();
     pending_skipped_ = info.result()->Skipped();
     tests_.erase(&info);
     running_ = nullptr;
@@ -207,7 +208,6 @@ class HostListener : public ::testing::EmptyTestEventListener {
   test_host::Report& report_;
   std::unordered_map<const TestInfo*, std::size_t> tests_;
   const TestInfo* running_ = nullptr;
-  bool failed_ = false;
   std::string skip_;
   bool failed_outside_ = false;  // in SetUpTestSuite, in an Environment
   bool skipped_outside_ = false;

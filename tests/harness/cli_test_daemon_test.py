@@ -2,11 +2,9 @@
 
 import os
 import signal
-import subprocess
 import unittest
 
-from daemon_fixture import FORKSERVERD
-from harness_fixture import HarnessTestCase, wait_for
+from harness_fixture import HarnessTestCase
 
 
 class DaemonChoiceTest(HarnessTestCase):
@@ -19,21 +17,6 @@ class DaemonChoiceTest(HarnessTestCase):
         """The pid of the daemon that a test ran under."""
         outcome = self.run_tests(*arguments, "./parent", code=0, **options)
         return int(outcome.output("./parent"))
-
-    def start_session_daemon(self):
-        daemon = subprocess.Popen(
-            [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground"],
-            env=self.sandbox.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-        def end():
-            if daemon.poll() is None:
-                daemon.terminate()
-                daemon.wait(20)
-
-        self.addCleanup(end)
-        wait_for(lambda: self.cli("status").returncode == 0, "the daemon")
-        return daemon, end
 
     def test_without_a_daemon_it_has_one_of_its_own_for_a_while(self):
         daemon = self.parent_of_a_test()

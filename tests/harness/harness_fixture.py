@@ -13,8 +13,10 @@ folder is left.
 import json
 import os
 import signal
+import subprocess
 
-from daemon_fixture import SandboxTestCase, alive, read_file, wait_for
+from daemon_fixture import (FORKSERVERD, SandboxTestCase, alive, read_file,
+                            wait_for)
 
 __all__ = ["HarnessTestCase", "Outcome", "alive", "read_file", "wait_for"]
 
@@ -136,6 +138,25 @@ class HarnessTestCase(SandboxTestCase):
     def finish(self, process):
         stdout, stderr = process.communicate(timeout=60)
         return Outcome(process.returncode, stdout, stderr)
+
+    def start_session_daemon(self):
+        """(its process, a function that ends it) of one that runs find.
+
+        To be ended before tear-down, which fails for what is left.
+        """
+        daemon = subprocess.Popen(
+            [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground"],
+            env=self.sandbox.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def end():
+            if daemon.poll() is None:
+                daemon.terminate()
+                daemon.wait(20)
+
+        self.addCleanup(end)
+        wait_for(lambda: self.cli("status").returncode == 0, "the daemon")
+        return daemon, end
 
     def wait_for_file(self, name):
         wait_for(lambda: os.path.exists(self.path(name)), f"the file {name}")

@@ -20,6 +20,7 @@ harness::ReportOptions ReportsOf(const harness::TestOptions& options,
   if (options.color == "always") reports.colors = harness::ColorChoice::kAlways;
   if (options.color == "never") reports.colors = harness::ColorChoice::kNever;
   reports.every_test = options.verbose.value_or(false);
+  reports.why = options.why;
   return reports;
 }
 

@@ -76,6 +76,7 @@ TEST_CASE("the parts of a run are all of it") {
     settings.partition = *ParsePartition("hash:" + std::to_string(part) + "/3");
     const PlannedRun run = MakePlan(settings, tests, {}, {});
     sum += run.plan.tests.size();
+    CHECK(run.in_other_parts == 30 - run.plan.tests.size());
     REQUIRE(run.plan.notes.size() == 1);
     CHECK(run.plan.notes[0].find("part " + std::to_string(part) + " of 3") ==
           0);

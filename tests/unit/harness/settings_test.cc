@@ -113,6 +113,48 @@ retries = 2
   CHECK(rules.retries == 5);
 }
 
+TEST_CASE("every option of the command line is in the settings") {
+  TestOptions given;
+  given.partition = "hash:1/2";
+  given.durations = "times";
+  given.rerun = "failed";
+  given.debug = "a test";
+  given.debugger = "gdb";
+  given.framework = "doctest";
+  given.python = "python3.11";
+  given.preload = {"words"};
+  given.arguments = {"-v"};
+  given.cold = true;
+  given.why = true;
+  given.junit = "a.xml";
+  given.trace = "a.json";
+  given.html = "a.html";
+  given.color = "never";
+  given.verbose = true;
+  given.private_daemon = true;
+  const TestOptions options = Project().Get(given).options;
+  CHECK(options.partition == given.partition);
+  CHECK(options.durations == given.durations);
+  CHECK(options.rerun == given.rerun);
+  CHECK(options.debug == given.debug);
+  CHECK(options.debugger == given.debugger);
+  CHECK(options.framework == given.framework);
+  CHECK(options.python == given.python);
+  CHECK(options.preload == given.preload);
+  CHECK(options.arguments == given.arguments);
+  CHECK(options.cold);
+  CHECK(options.why);
+  CHECK(options.junit == given.junit);
+  CHECK(options.trace == given.trace);
+  CHECK(options.html == given.html);
+  CHECK(options.color == given.color);
+  CHECK(options.verbose == given.verbose);
+  CHECK(options.private_daemon);
+  TestOptions list;
+  list.list = true;
+  CHECK(Project().Get(list).options.list);
+}
+
 TEST_CASE("an override is for some tests; the first that speaks counts") {
   const Project project(R"(
 [test]

@@ -133,7 +133,9 @@ PlannedRun MakePlan(const Settings& settings, std::vector<TestCase> tests,
     notes.push_back(Count(tests.size(), "test") + " did not pass last time");
   }
   if (settings.partition) {
+    const std::size_t all = tests.size();
     KeepPart(*settings.partition, durations, tests, notes);
+    run.in_other_parts = all - tests.size();
   }
   if (settings.shuffle) {
     notes.push_back("shuffled: --shuffle " + std::to_string(*settings.shuffle));

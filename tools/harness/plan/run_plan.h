@@ -19,7 +19,8 @@ struct PlannedRun {
   // Tests that share a worker, by index, in the order in which they begin.
   // Those that their framework would not run are in none.
   std::vector<std::vector<std::size_t>> groups;
-  std::vector<Rules> rules;  // of each test
+  std::vector<Rules> rules;        // of each test
+  std::size_t in_other_parts = 0;  // tests that the partition leaves to others
 };
 
 PlannedRun MakePlan(const Settings& settings, std::vector<TestCase> tests,

@@ -63,6 +63,7 @@ void Overlay(TestOptions& target, const TestOptions& over) {
   Overlay(target.python, over.python);
   Overlay(target.preload, over.preload);
   Overlay(target.arguments, over.arguments);
+  Overlay(target.cold, over.cold);
   Overlay(target.why, over.why);
   Overlay(target.junit, over.junit);
   Overlay(target.trace, over.trace);

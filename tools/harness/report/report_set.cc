@@ -44,7 +44,8 @@ Result<std::unique_ptr<ReportSet>> ReportSet::Create(
   set->terminal_ = std::make_unique<TerminalReporter>(
       TerminalOptions{.fd = fd,
                       .look = LookOf(fd, options.colors),
-                      .every_test = options.every_test});
+                      .every_test = options.every_test,
+                      .why = options.why});
   return set;
 }
 

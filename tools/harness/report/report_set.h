@@ -27,7 +27,8 @@ struct ReportOptions {
   // person sees goes to `err_fd`.
   bool json = false;
   ColorChoice colors = ColorChoice::kAuto;
-  bool every_test = false;        // a line for each, on the terminal
+  bool every_test = false;  // a line for each, on the terminal
+  bool why = false;         // what was found out about kept zygotes, there
   bool output_of_passed = false;  // in junit
   int out_fd = 1;
   int err_fd = 2;

@@ -59,8 +59,10 @@ void TerminalReporter::LookAtSize() {
 void TerminalReporter::OnTargetReady(const TargetReady& target) {
   ++targets_;
   const std::string name = SafeOnOneLine(target.label, {.utf8 = look_.utf8});
-  for (const std::string& why : target.why) {
-    Print(name + ": " + SafeOnOneLine(why, {.utf8 = look_.utf8}) + "\n");
+  if (options_.why) {
+    for (const std::string& why : target.why) {
+      Print(name + ": " + SafeOnOneLine(why, {.utf8 = look_.utf8}) + "\n");
+    }
   }
   for (const std::string& error : target.errors) {
     Print(Painted(look_, Paint::kBoldRed, "ERROR") + "  " + name + ": " +

@@ -25,6 +25,8 @@ struct TerminalOptions {
   TerminalLook look;
   // A line for each test, not only for those that did not pass.
   bool every_test = false;
+  // What was found out about kept zygotes.
+  bool why = false;
 };
 
 class TerminalReporter : public Reporter {

@@ -217,7 +217,12 @@ class Run {
                                  : ListAsText(planned_.plan));
     if (!errors_.empty()) return kInfrastructure;
     if (!broken_.empty()) return kFailures;
-    return planned_.plan.tests.empty() ? kNoTests : 0;
+    return HasTests() ? 0 : kNoTests;
+  }
+
+  // Of few tests some parts have none, which is as it should be.
+  bool HasTests() const {
+    return !planned_.plan.tests.empty() || planned_.in_other_parts > 0;
   }
 
   int Debug() {
@@ -267,6 +272,7 @@ class Run {
       summary.errors.insert(summary.errors.end(), list->begin(), list->end());
     }
     summary.exit_code = ExitCodeOf(summary);
+    if (summary.exit_code == kNoTests && HasTests()) summary.exit_code = 0;
     const bool counts = summary.exit_code == 0 ||
                         summary.exit_code == kNoTests ||
                         summary.exit_code == kInfrastructure;

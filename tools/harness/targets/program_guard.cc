@@ -5,12 +5,17 @@ namespace forkserver::harness {
 Result<ProgramGuard> ProgramGuard::Begin(
     const std::vector<std::string>& paths) {
   ProgramGuard guard;
+  if (auto added = guard.Add(paths); !added) return added.error();
+  return guard;
+}
+
+Result<void> ProgramGuard::Add(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     auto identity = Identify(path);
     if (!identity) return identity.error();
-    guard.files_.emplace_back(path, *identity);
+    files_.emplace_back(path, *identity);
   }
-  return guard;
+  return {};
 }
 
 std::string ProgramGuard::DescribeChange() {

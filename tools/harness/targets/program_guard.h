@@ -15,6 +15,8 @@ class ProgramGuard {
  public:
   ProgramGuard() = default;
   static Result<ProgramGuard> Begin(const std::vector<std::string>& paths);
+  // From now on these too.
+  Result<void> Add(const std::vector<std::string>& paths);
 
   // "/path/to/program was replaced during the run", or empty. As soon as one
   // is not the same it never is again. One system call for each file.

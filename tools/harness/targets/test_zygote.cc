@@ -71,6 +71,7 @@ Result<void> TestZygote::StartForThisRun(Client& client) {
           std::to_string(::getpid()) + "." + std::to_string(++made);
   auto started = client.StartZygote(Options());
   if (!started) return Explain(started.error());
+  files_ = ListMappedCode(static_cast<pid_t>(started->pid));
   return {};
 }
 
@@ -122,21 +123,23 @@ Result<void> TestZygote::StartKept(Client& client,
     const ZygoteInfo* const found =
         kept != snapshot->zygotes.end() ? &*kept : nullptr;
     std::vector<std::string> reasons = FindReasons(found, known, *now);
-    if (!reasons.empty() && found != nullptr) (void)client.StopZygote(name_);
+    if (reasons.empty()) {
+      // Not to be started again: for the daemon a program that was touched is
+      // another one.
+      files_ = ListMappedCode(static_cast<pid_t>(found->pid));
+      why.emplace_back("its zygote is used again: nothing has changed");
+      return {};
+    }
+    if (found != nullptr) (void)client.StopZygote(name_);
 
     ZygoteOptions zygote = Options();
     zygote.keep = true;
     zygote.replace = true;
     auto started = client.StartZygote(zygote);
     if (!started) return Explain(started.error());
-    if (reasons.empty() && started->id == known->zygote) {
-      why.emplace_back("its zygote is used again: nothing has changed");
-      return {};
-    }
     auto after = Take(client, known);
     if (!after) return after.error();
     if (DescribeDifferences(*now, *after).empty()) {
-      if (reasons.empty()) reasons.emplace_back("its zygote was made anew");
       why = std::move(reasons);
       return Record(*started, *now);
     }
@@ -152,8 +155,8 @@ Result<void> TestZygote::StartKept(Client& client,
 Result<void> TestZygote::Record(const ZygoteInfo& zygote,
                                 const Fingerprint& fingerprint) {
   // What a warm-up has loaded belongs to it.
-  std::vector<std::string> loaded =
-      ListMappedCode(static_cast<pid_t>(zygote.pid));
+  files_ = ListMappedCode(static_cast<pid_t>(zygote.pid));
+  std::vector<std::string> loaded = files_;
   loaded.push_back(path_);
   for (const auto& [path, content] : fingerprint.files) loaded.push_back(path);
   loaded.erase(std::remove_if(loaded.begin(), loaded.end(),

@@ -25,6 +25,9 @@ class TestZygote {
   Result<void> StartAnother(Client& client);
 
   const std::string& name() const { return name_; }
+  // The program and the libraries that it has loaded; those that were replaced
+  // meanwhile are left out.
+  const std::vector<std::string>& files() const { return files_; }
 
  private:
   ZygoteOptions Options() const;
@@ -41,6 +44,7 @@ class TestZygote {
   const TargetOptions& options_;
   std::string name_;
   std::string record_path_;  // of a kept one
+  std::vector<std::string> files_;
 };
 
 }  // namespace forkserver::harness

@@ -43,6 +43,7 @@ class WarmProgram final : public Target {
     if (auto started = zygote_.Start(client, ready.why); !started) {
       return started.error();
     }
+    if (auto added = guard_.Add(zygote_.files()); !added) return added.error();
     auto list = ListTests(client);
     if (!list) return list.error();
     for (protocol::ListedTest& listed : list->tests) {

@@ -111,6 +111,8 @@ Attempt Runner::MakeAttempt(Slot& slot, std::size_t at,
     attempt.failures = std::move(word.failures);
   }
   if (attempt.verdict == Verdict::kSkip) attempt.reason.clear();
+  // Those that were expected, or that the test took back.
+  if (attempt.verdict == Verdict::kPass) attempt.failures.clear();
   if (slot.end.record && slot.tests.size() == 1 && attempt.wall_us == 0) {
     attempt.wall_us = slot.end.record->wall_us;
   }

@@ -4,6 +4,7 @@ import os
 import shutil
 import unittest
 
+import forkserver
 from daemon_fixture import ROOT
 from harness_fixture import HarnessTestCase
 
@@ -66,8 +67,10 @@ class DebugTest(HarnessTestCase):
         with open(self.path("test_one.py"), "w", encoding="utf-8") as file:
             file.write("import unittest\nclass T(unittest.TestCase):\n"
                        "    def test_a(self): print('the test ran')\n")
+        self.sandbox.environment["PYTHONPATH"] = os.path.dirname(
+            os.path.dirname(os.path.abspath(forkserver.__file__)))
         program = os.path.join(ROOT, "tests/harness/programs/warm_doctest")
-        for test, target in (("=passes", program),
+        for test, target in (("passes", program),
                              ("test_a", "test_one.py")):
             with self.subTest(target):
                 result = self.debug(
@@ -78,9 +81,10 @@ class DebugTest(HarnessTestCase):
                 self.assertIn("SIGKILL", result.stderr)
                 self.assertRegex(result.stdout, r"process \d+")
                 self.assertNotIn("the test ran", result.stdout)
-                result = self.debug(test, "--debugger", "gdb", target,
-                                    input="continue\nquit\n")
-                self.assertEqual(result.returncode, 0, result.stderr)
+                for words in ("continue\nquit\n", "quit\n"):
+                    result = self.debug(test, "--debugger", "gdb", target,
+                                        input=words)
+                    self.assertEqual(result.returncode, 0, result.stderr)
 
 
 if __name__ == "__main__":

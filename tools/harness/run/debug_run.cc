@@ -142,12 +142,17 @@ Result<WorkerEnd> RunWorker(const DebugRequest& request, Client& client,
     ProcessOptions debugger = std::get<ForkOptions>(launch);
     debugger.fds.clear();
     debugger.env = request.env;
+    // The stop at which it waits is not the test's.
     auto ran =
-        RunDebugger({"gdb", "-p", std::to_string(worker->pid)}, debugger);
+        RunDebugger({"gdb", "-iex", "handle SIGSTOP nostop noprint nopass",
+                     "-p", std::to_string(worker->pid)},
+                    debugger);
     if (!ran) {
       (void)client.Stop(worker->id, std::chrono::milliseconds(0));
       return ran.error();
     }
+    // If it was left as it was found.
+    (void)client.Signal(worker->id, SIGCONT, /*group=*/true);
   }
   Result<ExitRecord> record = AwaitEnd(client, *worker, *signals);
   if (!record) return record.error();

@@ -17,6 +17,27 @@ namespace {
 constexpr std::string_view kPreload = "LD_PRELOAD=";
 constexpr std::string_view kFile = "FORKSERVER_CRASH_FD=";
 
+// AddressSanitizer refuses to run behind a library that is preloaded, unless it
+// is told not to look.
+constexpr std::string_view kSanitizer = "ASAN_OPTIONS=";
+constexpr std::string_view kAnyOrder = "verify_asan_link_order=0";
+
+// Puts `value` before or after what the variable has ("NAME="), with a colon.
+void AddTo(std::vector<std::string>& env, std::string_view variable,
+           std::string_view value, bool in_front) {
+  const auto found =
+      std::find_if(env.begin(), env.end(), [variable](const std::string& each) {
+        return each.starts_with(variable);
+      });
+  if (found == env.end()) {
+    env.push_back(std::string(variable).append(value));
+  } else if (in_front) {
+    found->insert(variable.size(), std::string(value) + ":");
+  } else {
+    found->append(":").append(value);
+  }
+}
+
 // As it is installed, and as it is built. Empty: there is none.
 std::string FindLibrary() {
   const std::string self = ExecutablePath();
@@ -49,15 +70,8 @@ UniqueFd PlaceCrashFile(std::int64_t number, protocol::Setup& setup,
   // By its parent the library tells the worker from its children.
   setup.env.push_back(std::string(kFile) + std::to_string(number) + ":" +
                       std::to_string(::getpid()));
-  const auto preload = std::find_if(setup.env.begin(), setup.env.end(),
-                                    [](const std::string& variable) {
-                                      return variable.starts_with(kPreload);
-                                    });
-  if (preload == setup.env.end()) {
-    setup.env.push_back(std::string(kPreload) + library);
-  } else {
-    preload->insert(kPreload.size(), library + ":");
-  }
+  AddTo(setup.env, kPreload, library, /*in_front=*/true);
+  AddTo(setup.env, kSanitizer, kAnyOrder, /*in_front=*/false);
   return file;
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import unittest
 
 from wire import WireTestCase, ZYGOTE_PROGRAM, wait_for
@@ -180,6 +181,24 @@ class ExecWorkerTest(WireTestCase):
         worker = client.spawn(["sh", "-c", "kill -SEGV $$"])
         self.assertEqual(client.wait(worker)["crash"],
                          {"signal_name": "SIGSEGV", "pristine": True})
+
+    def test_a_program_with_a_sanitizer_runs_with_a_crash_report(self):
+        source = os.path.join(self.folder, "program.c")
+        program = os.path.join(self.folder, "program")
+        with open(source, "w", encoding="ascii") as file:
+            file.write("int main(int n, char **v) {\n"
+                       "  if (n > 1) *(volatile int *)0 = 1;\n  return 3;\n}\n")
+        subprocess.run(["gcc", "-fsanitize=address", "-o", program, source],
+                       check=True)
+        client = self.client()
+        for words, ended in (([], {"code": 3}),
+                             (["x"], {"code": 1})):
+            with self.subTest(words):
+                _, record = client.run([program, *words],
+                                       policy={"crash_report": True},
+                                       env=["ASAN_OPTIONS=exitcode=1"])
+                self.assertLessEqual(ended.items(), record.items())
+        self.assertIn("AddressSanitizer", record["crash"]["stderr_tail"])
 
     def test_only_the_last_500_are_kept(self):
         client = self.client()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import unittest
 
+from daemon_fixture import is_sanitized
 from wire import WireTestCase, ZYGOTE_PROGRAM, wait_for
 from zygote_fixture import ZygoteTestCase
 
@@ -20,17 +21,12 @@ class ForkedWorkerTest(ZygoteTestCase):
 
     def assert_frames(self, crash):
         """Empty where a sanitizer is in the place of the handler."""
-        if self.sanitized():
+        if is_sanitized(ZYGOTE_PROGRAM):
             return
         modules = [frame["module"] for frame in crash["frames"]]
         self.assertIn(os.path.realpath(ZYGOTE_PROGRAM), modules)
         for frame in crash["frames"]:
             self.assertGreaterEqual(frame["offset"], 0)
-
-    @staticmethod
-    def sanitized():
-        with open(ZYGOTE_PROGRAM, "rb") as file:
-            return b"__asan_init" in file.read()
 
     def assert_crash(self, entry, number, code, **more):
         record, crash = self.crash(entry)
@@ -38,7 +34,7 @@ class ForkedWorkerTest(ZygoteTestCase):
                          (number, "signaled"))
         self.assertEqual(crash["signal_name"], signal.Signals(number).name)
         self.assertIs(crash["pristine"], True)
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertEqual(crash.get("code_name"), code)
             self.assertEqual(crash["thread"], "zygote_program")
             for key, value in more.items():
@@ -49,14 +45,14 @@ class ForkedWorkerTest(ZygoteTestCase):
     def test_a_write_to_nowhere_has_its_address(self):
         crash = self.assert_crash("write_to_null", signal.SIGSEGV,
                                   "SEGV_MAPERR", address=0x110)
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertEqual(crash["frames"][0]["module"],
                              os.path.realpath(ZYGOTE_PROGRAM))
 
     def test_an_abort_has_no_address_and_frames_of_libc(self):
         crash = self.assert_crash("abort", signal.SIGABRT, "SI_TKILL",
                                   address=None)
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertIn("libc", crash["frames"][0]["module"])
 
     def test_a_division_by_zero(self):
@@ -65,13 +61,13 @@ class ForkedWorkerTest(ZygoteTestCase):
     def test_a_call_of_null_knows_the_caller(self):
         crash = self.assert_crash("call_null", signal.SIGSEGV, "SEGV_MAPERR",
                                   address=0)
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertEqual(crash["frames"][0], {"module": "", "offset": 0})
 
     def test_a_stack_that_overflowed_is_told(self):
         crash = self.assert_crash("overflow_stack", signal.SIGSEGV,
                                   "SEGV_MAPERR")
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertGreater(len(crash["frames"]), 8)
 
     def test_an_uncaught_exception_is_an_abort_with_frames(self):
@@ -83,7 +79,7 @@ class ForkedWorkerTest(ZygoteTestCase):
         worker = self.fork(client, "sleep_forever")
         os.kill(worker["pid"], signal.SIGSEGV)
         crash = client.wait(worker)["crash"]
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertEqual(crash["code_name"], "SI_USER")
 
     def test_standard_error_that_is_a_file_is_quoted(self):
@@ -93,7 +89,7 @@ class ForkedWorkerTest(ZygoteTestCase):
         with open(path, "ab") as file:
             _, crash = self.crash("abort_loudly", b"the last words",
                                   passed=[file.fileno()], fds=[[2, 0]])
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertEqual(len(crash["stderr_tail"]), 1024)
             self.assertTrue(
                 crash["stderr_tail"].endswith("x\nthe last words\n"))
@@ -154,7 +150,7 @@ class ForkedWorkerTest(ZygoteTestCase):
                                        policy={"timeout_ms": 100}))
         self.assertEqual((record["reason"], record["signal"]),
                          ("timeout", signal.SIGTERM))
-        if not self.sanitized():
+        if not is_sanitized(ZYGOTE_PROGRAM):
             self.assertIn("libc", record["crash"]["frames"][0]["module"])
             self.assert_frames(record["crash"])
         worker = self.fork(client, "sleep_forever")

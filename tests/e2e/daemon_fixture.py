@@ -56,6 +56,11 @@ def read_file(path):
         return b""
 
 
+def is_sanitized(program):
+    """A sanitizer's handler is in the place of ours, and of the system's."""
+    return b"__asan_init" in read_file(program)
+
+
 def processes():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 

@@ -4,10 +4,11 @@ import os
 import shutil
 import unittest
 
-from daemon_fixture import ROOT
+from daemon_fixture import ROOT, is_sanitized
 from harness_fixture import HarnessTestCase
 
 PROGRAM = os.path.join(ROOT, "tests/harness/programs/hostile_doctest")
+SANITIZED = is_sanitized(PROGRAM)
 
 
 class WarmTest(HarnessTestCase):
@@ -72,6 +73,7 @@ class WarmTest(HarnessTestCase):
 
     # --- crashes ---
 
+    @unittest.skipIf(SANITIZED, "a sanitizer says where it was")
     def test_crashes_are_named_with_where_they_were(self):
         verdicts = self.run_cases("reads a null pointer", "recurses for ever",
                                   "takes all memory that it may")
@@ -123,6 +125,7 @@ class WarmTest(HarnessTestCase):
             *names, arguments=("--timeout", "1s", "--grace", "200ms"))
         self.assertEqual(set(verdicts.values()), {"timeout"}, self.reasons)
 
+    @unittest.skipIf(SANITIZED, "a sanitizer's handler is there")
     def test_where_a_test_hangs_is_told(self):
         self.check("hangs", "timeout", "exceeded 500ms",
                    arguments=("--timeout", "500ms"))

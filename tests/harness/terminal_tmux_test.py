@@ -5,7 +5,7 @@ import re
 import signal
 import unittest
 
-from daemon_fixture import wait_for
+from daemon_fixture import is_sanitized, wait_for
 from replay import REPLAY_RUN, SUMMARY
 from tmux import Tmux, children
 
@@ -21,6 +21,10 @@ def state_of(pid):
 def bars(lines):
     """The lines of the screen that are a bar's."""
     return [line for line in lines if re.search(r"\d+/60\b", line)]
+
+
+def has_one_bar_at_its_end(lines):
+    return bars(lines) == [lines[-2]]
 
 
 class TerminalTest(unittest.TestCase):
@@ -74,9 +78,9 @@ class BarTest(TerminalTest):
             with self.subTest(columns=columns):
                 tmux.resize(columns)
                 wait_for(
-                    lambda: tmux.value("pane_width") == str(columns) and len(
-                        bars(tmux.screen())) == 1 and bars(tmux.screen())[0] ==
-                    tmux.screen()[-2], lambda: "\n".join(tmux.screen()))
+                    lambda: tmux.value("pane_width") == str(columns) and
+                    has_one_bar_at_its_end(tmux.screen()),
+                    lambda: "\n".join(tmux.screen()))
         # It grew again.
         self.wait_for_bar(tmux, r"━.*59/60  7 failed  50 passed  1 flaky")
 
@@ -167,6 +171,8 @@ class KeysAndSignalsTest(TerminalTest):
                           ("crashes", ("--speed", "0", "--crash-after", "20")),
                           ("is interrupted", HOLD),
                           ("gets SIGHUP", HOLD), ("gets SIGQUIT", HOLD)):
+            if name == "crashes" and is_sanitized(REPLAY_RUN):
+                continue
             with self.subTest(name):
                 tmux = self.shell()
                 tmux.keys("stty -a | md5sum; " + " ".join((REPLAY_RUN,) + end) +

@@ -127,6 +127,10 @@ struct ZygoteOptions : ProcessOptions {
   // How long a worker of it may take to reach its entry; then it is killed,
   // and its exit record has the reason "fork_deadlock".
   std::chrono::milliseconds entry_deadline{10'000};
+  // Spares: workers that it forks in advance, at least so many and at most so
+  // many. A request that meets one costs no fork. 0 and 0: none.
+  int spares_min = 0;
+  int spares_max = 0;
   ZygoteOptions() { null_streams = true; }
 };
 

@@ -22,12 +22,6 @@ extern char** environ;
 namespace forkserver {
 namespace {
 
-[[noreturn]] void LeaveFailed(int report_fd, const std::string& worker,
-                              const Error& error) {
-  WriteReport(report_fd, EncodeFailed(worker, ::getpid(), error));
-  ::_exit(kSetupFailedExitCode);
-}
-
 // The reader may be gone, and may have made the pipe non-blocking. False: it
 // could not be written though somebody may read it.
 bool WriteResult(int fd, std::string_view result) {
@@ -64,6 +58,12 @@ void FlushStreams() {
 }
 
 }  // namespace
+
+void WorkerRunner::LeaveFailed(int report_fd, const std::string& worker,
+                               const Error& error) {
+  WriteReport(report_fd, EncodeFailed(worker, ::getpid(), error));
+  ::_exit(kSetupFailedExitCode);
+}
 
 WorkerContext WorkerRunner::MakeContext(std::string worker_id,
                                         std::string entry, std::string args,
@@ -110,6 +110,23 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   worker.plan.status_fd = parent.report_fd;
   worker.environment = PointersTo(worker.setup.env);
   return {};
+}
+
+void WorkerRunner::RunDry(const ForkParent& parent) {
+  protocol::Setup setup;
+  setup.cwd = "/";
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    setup.env.emplace_back(*variable);
+  }
+  if (!parent.registry.entries.empty()) {
+    setup.entry = parent.registry.entries.begin()->first;
+  }
+  PreparedWorker worker;
+  worker.request.setup.data = protocol::EncodeBody(setup);
+  static_cast<void>(Prepare(parent, worker));
+  static_cast<void>(protocol::EncodeRequest(0, 0, protocol::Started{}));
+  static_cast<void>(MakeContext({}, {}, {}, {}));
+  FlushStreams();
 }
 
 void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,

@@ -46,6 +46,14 @@ struct WorkerRunner {
   // those of `fork` in the protocol.
   static Result<void> Prepare(const ForkParent& parent, PreparedWorker& worker);
 
+  // In a spare, before it waits: what Prepare and Run do, without effect, so
+  // that the pages that they write are the child's own by then.
+  static void RunDry(const ForkParent& parent);
+
+  // In the child: reports that it cannot become the worker, and ends.
+  [[noreturn]] static void LeaveFailed(int report_fd, const std::string& worker,
+                                       const Error& error);
+
   // In the child. Applies the setup, reports Started (or Failed), runs the
   // entry, sends its result and leaves by _exit. `forked_ns`: when the child's
   // first instruction ran. All signals are blocked when it is called.

@@ -47,6 +47,23 @@ void ZygoteChildren::Add(pid_t pid, std::string worker, Traits traits) {
   by_pid_[pid] = Child{std::move(worker), traits};
 }
 
+void ZygoteChildren::AddSpare(pid_t pid, int crash_slot) {
+  Child spare;
+  spare.traits.crash_slot = crash_slot;
+  by_pid_[pid] = std::move(spare);
+}
+
+void ZygoteChildren::BecomeWorker(pid_t pid, std::string worker,
+                                  Traits traits) {
+  traits.crash_slot = by_pid_[pid].traits.crash_slot;
+  Add(pid, std::move(worker), traits);
+}
+
+void ZygoteChildren::TakeEndedSpares(std::vector<pid_t>& pids) {
+  pids.insert(pids.end(), ended_spares_.begin(), ended_spares_.end());
+  ended_spares_.clear();
+}
+
 void ZygoteChildren::SendSignal(const std::string& worker, int signal,
                                 bool group) const {
   const auto found = by_worker_.find(worker);
@@ -55,7 +72,11 @@ void ZygoteChildren::SendSignal(const std::string& worker, int signal,
 
 void ZygoteChildren::Finish(const ChildEnd& end) {
   const auto found = by_pid_.find(end.pid);
-  if (found != by_pid_.end()) {
+  if (found != by_pid_.end() && found->second.worker.empty()) {
+    if (slots_ != nullptr) slots_->Give(found->second.traits.crash_slot);
+    ended_spares_.push_back(end.pid);
+    by_pid_.erase(found);
+  } else if (found != by_pid_.end()) {
     const Traits& traits = found->second.traits;
     ReportCrash(found->second, end);
     std::vector<std::string> leftovers;

@@ -10,6 +10,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "sdk/cpp/child_status.h"
 #include "sdk/cpp/crash_slots.h"
@@ -34,6 +35,12 @@ class ZygoteChildren {
   };
   // Cheap and of constant cost, however many there are.
   void Add(pid_t pid, std::string worker, Traits traits);
+  // One that is nobody's worker yet: its end is not reported.
+  void AddSpare(pid_t pid, int crash_slot);
+  // A spare is a worker now. Of `traits` it keeps its own crash slot.
+  void BecomeWorker(pid_t pid, std::string worker, Traits traits);
+  // Moves the pids of spares that have ended since the last call to `pids`.
+  void TakeEndedSpares(std::vector<pid_t>& pids);
   bool empty() const { return by_pid_.empty(); }
 
   // To the process or its group; nothing if there is no such child (any more).
@@ -51,7 +58,7 @@ class ZygoteChildren {
 
  private:
   struct Child {
-    std::string worker;
+    std::string worker;  // empty: a spare
     Traits traits;
   };
   void Finish(const ChildEnd& end);
@@ -61,6 +68,7 @@ class ZygoteChildren {
   CrashSlots* slots_ = nullptr;
   std::unordered_map<pid_t, Child> by_pid_;
   std::unordered_map<std::string, pid_t> by_worker_;
+  std::vector<pid_t> ended_spares_;
 };
 
 }  // namespace forkserver

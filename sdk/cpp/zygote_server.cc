@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "sdk/base/unix_socket.h"
 #include "sdk/cpp/worker_runner.h"
 #include "sdk/cpp/zygote_report.h"
 #include "sdk/cpp/zygote_startup.h"
@@ -59,6 +60,18 @@ Result<void> ApplySetup(const protocol::Setup& setup,
   return {};
 }
 
+ForkRequest ToForkRequest(protocol::ForkWorker body,
+                          std::vector<UniqueFd> fds) {
+  const bool detach = body.detach;
+  const bool canary = body.canary;
+  const auto heir = static_cast<pid_t>(body.heir);
+  ForkRequest request = ToRequest(std::move(body), std::move(fds));
+  request.detach = detach;
+  request.canary = canary;
+  request.heir = heir;
+  return request;
+}
+
 void ReleaseAll(std::vector<UniqueFd> fds) {
   for (UniqueFd& fd : fds) static_cast<void>(fd.Release());
 }
@@ -83,8 +96,16 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   }
   StartUp start = StartZygote(
       channels_.control.get(),
-      {channels_.control.get(), channels_.report.get(), null_.get()}, reader_,
-      registry_);
+      [this](const protocol::Configure& configure) {
+        spares_.Start(static_cast<std::size_t>(configure.spares_min),
+                      static_cast<std::size_t>(configure.spares_max),
+                      null_.get());
+        std::vector<int> own = spares_.fds();
+        own.insert(own.end(), {channels_.control.get(), channels_.report.get(),
+                               null_.get()});
+        return own;
+      },
+      reader_, registry_);
   if (!start.configure) return {std::nullopt, start.exit_code};
   self_ = std::move(start.self);
   audit_policy_ = start.configure->audit_policy;
@@ -127,11 +148,17 @@ ZygoteServer::Next ZygoteServer::Turn() {
     next_fds_lost_ = !reader_.at_boundary();
     reader_.TakeFds(reader_.fds_available());
   }
-  switch (signals_->Wait(channels_.control.get(), !collect_all_)) {
+  const std::int64_t wait_ns =
+      collect_all_ ? 0 : spares_.NextInNs(MonotonicNanoseconds());
+  switch (signals_->Wait(channels_.control.get(), wait_ns)) {
     case ZygoteSignals::Wake::kInterrupted:
       return Next::kGoOn;
     case ZygoteSignals::Wake::kIdle:
-      CollectAll();
+      if (collect_all_) {
+        CollectAll();
+      } else {
+        ForkSpare();
+      }
       return Next::kGoOn;
     case ZygoteSignals::Wake::kReadable:
       return ReadControl();
@@ -145,12 +172,22 @@ void ZygoteServer::CollectHinted() {
   for (const pid_t pid : hinted_) children_.CollectOne(pid);
   hinted_.clear();
   collect_all_ = true;
+  ForgetEndedSpares();
 }
 
 void ZygoteServer::CollectAll() {
   collect_all_ = false;
   requests_since_collect_all_ = 0;
   children_.CollectAll();
+  ForgetEndedSpares();
+}
+
+void ZygoteServer::ForgetEndedSpares() {
+  std::vector<pid_t> ended;
+  children_.TakeEndedSpares(ended);
+  for (const pid_t pid : ended) {
+    if (spares_.Forget(pid)) spares_.Postpone(MonotonicNanoseconds());
+  }
 }
 
 ZygoteServer::Next ZygoteServer::ReadControl() {
@@ -191,14 +228,8 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
   if (envelope.type == protocol::ForkWorker::kType) {
     auto body = message->Decode<protocol::ForkWorker>();
     if (body) {
-      const bool detach = body->detach;
-      const bool canary = body->canary;
-      const auto heir = static_cast<pid_t>(body->heir);
-      ForkRequest request = ToRequest(std::move(*body), std::move(fds));
-      request.detach = detach;
-      request.canary = canary;
-      request.heir = heir;
-      ForkWorker(std::move(request), complete);
+      StartWorker(ToForkRequest(*std::move(body), std::move(fds)), payload,
+                  complete);
     } else {
       Log(body.error());
     }
@@ -218,6 +249,7 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
     }
   } else if (envelope.type == protocol::Retire::kType) {
     retired_ = true;
+    spares_.Stop();
   }
   // Anything else is from a newer daemon, which can do without.
   return Next::kGoOn;
@@ -239,13 +271,20 @@ Result<void> ZygoteServer::CheckFork(bool complete) const {
   return self_->CheckFork();
 }
 
-pid_t ZygoteServer::ForkChild(const std::string& worker) {
+pid_t ZygoteServer::Fork() {
   std::fflush(nullptr);
   signals_->BlockAll();
   const pid_t pid = ::fork();
   if (pid == 0) return 0;
   const int fork_errno = errno;
   signals_->UnblockAfterFork();
+  errno = fork_errno;
+  return pid;
+}
+
+pid_t ZygoteServer::ForkChild(const std::string& worker) {
+  const pid_t pid = Fork();
+  const int fork_errno = errno;
   if (pid < 0) {
     ReportFailed(worker, AtStep(MakeError(error_code::kLaunchFailed,
                                           "the zygote could not fork"),
@@ -254,11 +293,27 @@ pid_t ZygoteServer::ForkChild(const std::string& worker) {
   return pid;
 }
 
-void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
+void ZygoteServer::StartWorker(ForkRequest request, std::string_view payload,
+                               bool complete) {
   if (auto allowed = CheckFork(complete); !allowed) {
     ReportFailed(request.worker, allowed.error());
     return;
   }
+  // A canary shows that a fork works; a spare may die with its zygote until it
+  // has read that it is detached.
+  const pid_t spare = request.canary || request.detach
+                          ? 0
+                          : spares_.HandOver(payload, request.fds);
+  if (spare != 0) {
+    children_.BecomeWorker(spare, std::move(request.worker),
+                           {request.detach, request.heir});
+  } else {
+    ForkWorker(std::move(request));
+  }
+  spares_.NoteWorkerStarted(MonotonicNanoseconds());
+}
+
+void ZygoteServer::ForkWorker(ForkRequest request) {
   const ForkParent parent = AsParent();
   PreparedWorker worker;
   worker.request = std::move(request);
@@ -278,6 +333,61 @@ void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
                   {worker.request.detach, worker.request.heir, slot});
   } else {
     crash_slots_.Give(slot);
+  }
+}
+
+void ZygoteServer::ForkSpare() {
+  const std::int64_t now_ns = MonotonicNanoseconds();
+  if (spares_.NextInNs(now_ns) != 0) return;
+  auto channel = MakeSocketPair();
+  if (!channel || !CheckFork(/*complete=*/true)) {
+    return spares_.Postpone(now_ns);
+  }
+  SetNonBlocking(channel->first.get());
+  const int slot = crash_slots_.TakeForChild();
+  const pid_t pid = Fork();
+  if (pid == 0) LiveAsSpare(channel->second.Release());
+  crash_slots_.ForgetChild();
+  if (pid < 0) {
+    crash_slots_.Give(slot);
+    return spares_.Postpone(now_ns);
+  }
+  children_.AddSpare(pid, slot);
+  spares_.Add(pid, std::move(channel->first));
+}
+
+void ZygoteServer::LiveAsSpare(int channel) {
+  const ForkParent parent = AsParent();
+  if (!SetParentDeathSignal(SIGKILL, parent.pid)) ::_exit(0);
+  // Nothing of these is used or destroyed in this process.
+  static_cast<void>(channels_.control.Release());
+  spares_.Abandon();
+  CloseDescriptorsFrom(3, {channel, parent.report_fd, parent.null_fd});
+  WorkerRunner::RunDry(parent);
+
+  protocol::FrameReader reader(protocol::kMaxFrameBytes);
+  for (;;) {
+    auto frame = reader.Next();
+    if (!frame) ::_exit(kSetupFailedExitCode);
+    if (frame->has_value()) {
+      const std::int64_t started_ns = MonotonicNanoseconds();
+      auto message = protocol::Message::Parse(**frame);
+      if (!message) ::_exit(kSetupFailedExitCode);
+      auto body = message->Decode<protocol::ForkWorker>();
+      if (!body) ::_exit(kSetupFailedExitCode);
+      PreparedWorker worker;
+      worker.request = ToForkRequest(*std::move(body),
+                                     reader.TakeFds(reader.fds_available()));
+      if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
+        WorkerRunner::LeaveFailed(parent.report_fd, worker.request.worker,
+                                  done.error());
+      }
+      WorkerRunner::Run(parent, worker, started_ns);
+    }
+    auto status = reader.Receive(channel);
+    if (!status || *status == protocol::FrameReader::Status::kClosed) {
+      ::_exit(0);
+    }
   }
 }
 
@@ -328,6 +438,7 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   static_cast<void>(channels_.control.Release());
   static_cast<void>(channels_.report.Release());
   static_cast<void>(null_.Release());
+  spares_.Abandon();
   ReplaceEnvironment(setup->env);
   forked_zygote_ = ZygoteChannels{UniqueFd(control_fd), UniqueFd(report_fd),
                                   std::move(setup->env)};

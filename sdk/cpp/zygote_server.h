@@ -17,6 +17,7 @@
 #include "sdk/cpp/forked_child.h"
 #include "sdk/cpp/frozen_environment.h"
 #include "sdk/cpp/self_audit.h"
+#include "sdk/cpp/spares.h"
 #include "sdk/cpp/zygote_children.h"
 #include "sdk/cpp/zygote_registry.h"
 #include "sdk/cpp/zygote_signals.h"
@@ -62,12 +63,23 @@ class ZygoteServer {
   Next HandleFrame(std::string_view payload);
   // Takes what came with a frame; `complete` is false if some were lost.
   std::vector<UniqueFd> TakeFds(std::uint64_t count, bool& complete);
-  void ForkWorker(ForkRequest request, bool complete);
+  // By a spare, or by a fork. `payload`: of the frame, to be handed over.
+  void StartWorker(ForkRequest request, std::string_view payload,
+                   bool complete);
+  void ForkWorker(ForkRequest request);
+  // If one is due.
+  void ForkSpare();
+  // The life of a spare: its hot path once without effect, then the request
+  // that comes. All signals are blocked until then.
+  [[noreturn]] void LiveAsSpare(int channel);
+  void ForgetEndedSpares();
   Next ForkZygote(ForkRequest request, bool complete);
   // Why no child can be forked now.
   Result<void> CheckFork(bool complete) const;
   // fork(2) and what belongs around it. 0 in the child, where all signals are
-  // blocked; -1 when it failed, which has been reported.
+  // blocked; -1 when it failed, with errno.
+  pid_t Fork();
+  // The same for a request: a failure has been reported.
   pid_t ForkChild(const std::string& worker);
   // In the child: takes up the new zygote's channels.
   void BecomeZygote(ForkRequest request);
@@ -81,6 +93,7 @@ class ZygoteServer {
   protocol::FrameReader reader_;
   CrashSlots crash_slots_;
   ZygoteChildren children_;
+  Spares spares_;
   std::optional<FrozenEnvironment> frozen_;  // since it is configured
   std::optional<ZygoteSignals> signals_;     // since it is ready
   std::unique_ptr<SelfAudit> self_;          // the same

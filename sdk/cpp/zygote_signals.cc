@@ -47,13 +47,15 @@ ZygoteSignals::~ZygoteSignals() {
   RestorePipeSignal();
 }
 
-ZygoteSignals::Wake ZygoteSignals::Wait(int fd, bool block) {
+ZygoteSignals::Wake ZygoteSignals::Wait(int fd, std::int64_t wait_ns) {
   fd_set readable;
   FD_ZERO(&readable);
   FD_SET(fd, &readable);
-  const timespec none = {};
+  timespec time = {};
+  time.tv_sec = wait_ns / 1'000'000'000;
+  time.tv_nsec = wait_ns % 1'000'000'000;
   const int ready = ::pselect(fd + 1, &readable, nullptr, nullptr,
-                              block ? nullptr : &none, &wait_mask_);
+                              wait_ns < 0 ? nullptr : &time, &wait_mask_);
   if (ready == 0) return Wake::kIdle;
   return ready > 0 ? Wake::kReadable : Wake::kInterrupted;
 }

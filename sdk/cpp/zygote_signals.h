@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <csignal>
+#include <cstdint>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
@@ -28,10 +29,11 @@ class ZygoteSignals {
   enum class Wake {
     kReadable,     // something to read, or end of file
     kInterrupted,  // by a signal: look at TakeHints
-    kIdle,         // neither, with `block` false
+    kIdle,         // neither, within the time
   };
-  // `fd` must be less than FD_SETSIZE, see BelowSelectLimit.
-  Wake Wait(int fd, bool block);
+  // Waits for so long, for ever if it is negative. `fd` must be less than
+  // FD_SETSIZE, see BelowSelectLimit.
+  Wake Wait(int fd, std::int64_t wait_ns);
   // Lets a pending SIGCHLD be handled, without waiting.
   void Poll();
 

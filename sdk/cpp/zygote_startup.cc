@@ -111,9 +111,10 @@ void SendZygoteFailed(int control_fd, const Error& error) {
                        0, 0, protocol::ZygoteFailed{protocol::ToWire(error)}));
 }
 
-StartUp StartZygote(int control_fd, const std::vector<int>& own_fds,
-                    protocol::FrameReader& reader,
-                    const ZygoteRegistry& registry) {
+StartUp StartZygote(
+    int control_fd,
+    const std::function<std::vector<int>(const protocol::Configure&)>& own_fds,
+    protocol::FrameReader& reader, const ZygoteRegistry& registry) {
   auto self = std::make_unique<SelfAudit>();
   const auto fail = [control_fd](const Error& error) {
     std::fprintf(stderr, "forkserver: %s\n", error.ToString().c_str());
@@ -150,6 +151,7 @@ StartUp StartZygote(int control_fd, const std::vector<int>& own_fds,
         "build the program with the SDK of this forkserverd"));
   }
 
+  const std::vector<int> own = own_fds(*configure);
   auto preloaded = RunPreloads(configure->preload, registry, *self);
   if (!preloaded) return fail(preloaded.error());
   // What the steps left in buffers would be printed by every worker.
@@ -161,7 +163,7 @@ StartUp StartZygote(int control_fd, const std::vector<int>& own_fds,
     ready.entries.push_back(name);
   }
   ready.preloads = std::move(*preloaded);
-  self->NoteReady(own_fds, configure->ask, ready);
+  self->NoteReady(own, configure->ask, ready);
   if (!SendControlFrame(control_fd, protocol::EncodeRequest(0, 0, ready))) {
     return {};
   }

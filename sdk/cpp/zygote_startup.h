@@ -4,6 +4,7 @@
 
 #include <forkserver/error.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,10 +30,11 @@ struct StartUp {
 
 // Blocks until the daemon has answered and the steps are done. `reader` keeps
 // what arrived after Configure.
-// `own_fds`: what belongs to the SDK.
-StartUp StartZygote(int control_fd, const std::vector<int>& own_fds,
-                    protocol::FrameReader& reader,
-                    const ZygoteRegistry& registry);
+// `own_fds`: asked for what belongs to the SDK, before the steps.
+StartUp StartZygote(
+    int control_fd,
+    const std::function<std::vector<int>(const protocol::Configure&)>& own_fds,
+    protocol::FrameReader& reader, const ZygoteRegistry& registry);
 
 // Tells the daemon that this process cannot become a zygote.
 void SendZygoteFailed(int control_fd, const Error& error);

@@ -37,6 +37,7 @@ inline constexpr std::size_t kMaxMap = 1024;     // keys
 // length included: POSIX promises atomicity up to 512 bytes.
 inline constexpr std::size_t kMaxReportBytes = 512;
 inline constexpr std::size_t kMaxNameBytes = 128;
+inline constexpr std::int64_t kMaxSpares = 64;
 
 // Opaque bytes: msgpack bin.
 struct Bytes {
@@ -203,6 +204,9 @@ struct ZygoteStart {
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   // How long a worker may take to reach its entry.
   std::int64_t entry_deadline_ms = 10'000;
+  // How many workers it forks in advance; 0 and 0: none.
+  std::int64_t spares_min = 0;
+  std::int64_t spares_max = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -217,6 +221,8 @@ struct ZygoteStart {
     visit.Optional("audit_policy", self.audit_policy);
     visit.Defaulted("entry_deadline_ms", self.entry_deadline_ms,
                     std::int64_t{10'000});
+    visit.Optional("spares_min", self.spares_min);
+    visit.Optional("spares_max", self.spares_max);
   }
 };
 
@@ -421,6 +427,8 @@ struct Configure {
   // Patterns of libraries whose threads survive a fork.
   std::vector<std::string> surviving;
   bool crash_reports = false;  // the daemon takes `crash`
+  std::int64_t spares_min = 0;
+  std::int64_t spares_max = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -432,6 +440,8 @@ struct Configure {
     visit.Optional("ask", self.ask);
     visit.Optional("surviving", self.surviving);
     visit.Optional("crash_reports", self.crash_reports);
+    visit.Optional("spares_min", self.spares_min);
+    visit.Optional("spares_max", self.spares_max);
   }
 };
 

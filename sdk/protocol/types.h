@@ -307,6 +307,9 @@ struct ZygoteInfo {
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   std::optional<Audit> audit;  // since it is ready
   std::string quarantine;      // why, or empty
+  // How many workers it forks in advance.
+  std::int64_t spares_min = 0;
+  std::int64_t spares_max = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -325,6 +328,8 @@ struct ZygoteInfo {
     visit.Optional("audit_policy", self.audit_policy);
     visit.Optional("audit", self.audit);
     visit.Optional("quarantine", self.quarantine);
+    visit.Optional("spares_min", self.spares_min);
+    visit.Optional("spares_max", self.spares_max);
   }
 };
 

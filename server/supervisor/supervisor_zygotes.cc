@@ -107,6 +107,15 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
                      "'entry_deadline_ms' must be in 1.." +
                          std::to_string(kMaxEntryDeadlineMs));
   }
+  if (request.spares_min < 0 || request.spares_max < request.spares_min ||
+      request.spares_max > protocol::kMaxSpares) {
+    return MakeError(error_code::kBadRequest,
+                     "'spares_min' and 'spares_max' must be in 0.." +
+                         std::to_string(protocol::kMaxSpares) +
+                         ", the first not above the second");
+  }
+  zygote.spares_min = request.spares_min;
+  zygote.spares_max = request.spares_max;
   zygote.audit_policy = request.audit_policy;
   zygote.entry_deadline_ns = request.entry_deadline_ms * kNsPerMs;
   for (const protocol::FdPlacement& placement : setup->fds) {
@@ -123,6 +132,8 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.ask = audit::SymbolsToAsk();
   configure.surviving = audit::SurvivingLibraries();
   configure.crash_reports = true;
+  configure.spares_min = request.spares_min;
+  configure.spares_max = request.spares_max;
   Result<void> launched =
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(

@@ -138,6 +138,8 @@ ZygoteInfo ZygoteRegistry::InfoOf(const Zygote& zygote) const {
   info.entries = zygote.entries;
   info.preloads = zygote.preloads;
   info.audit_policy = zygote.audit_policy;
+  info.spares_min = zygote.spares_min;
+  info.spares_max = zygote.spares_max;
   info.audit = zygote.audit;
   info.quarantine = zygote.quarantine;
   return info;

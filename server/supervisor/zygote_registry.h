@@ -39,6 +39,8 @@ struct Zygote {
   std::int64_t forks = 0;
   std::int64_t last_used_ns = 0;
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  std::int64_t spares_min = 0;
+  std::int64_t spares_max = 0;
   std::int64_t entry_deadline_ns = 0;
   std::vector<std::int64_t> given_fds;  // by the request
   std::optional<Audit> audit;

@@ -243,7 +243,8 @@ AUDIT = {
 
 QUARANTINED_ZYGOTE = dict(ZYGOTE, state="quarantined", audit_policy="warn",
                           audit=AUDIT,
-                          quarantine="3 workers in a row did not begin")
+                          quarantine="3 workers in a row did not begin",
+                          spares_min=1, spares_max=4)
 
 STARTING_ZYGOTE = dict(ZYGOTE,
                        name="django/shop",
@@ -380,7 +381,8 @@ def add_requests(v):
         "preload": ["shop.models", "gc.freeze"], "parent": "django",
         "binary": "/usr/bin/python3.11:2049:131:6831736:1700000000",
         "freeze": ["DJANGO_*", "TZ"], "keep": True, "replace": True,
-        "audit_policy": "allow", "entry_deadline_ms": 250
+        "audit_policy": "allow", "entry_deadline_ms": 250,
+        "spares_min": 2, "spares_max": 64
     }, frame_id=6, fds=1)
     v.frame("zygote_reply", "zygote_reply", {"zygote": ZYGOTE},
             frame_type="reply", frame_id=5)
@@ -485,7 +487,7 @@ def add_zygote_side(v):
         "protocol": 1, "name": "django", "preload": ["django"], "freeze": [],
         "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"],
         "surviving": ["libopenblas*"],
-        "crash_reports": True
+        "crash_reports": True, "spares_min": 2, "spares_max": 64
     })
     v.frame("fork_worker_minimal", "fork_worker",
             {"worker": "5f2c81a0-12", "setup": pack(SETUP)})

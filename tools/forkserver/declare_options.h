@@ -104,6 +104,14 @@ inline void AddZygoteOptions(CLI::App& app, Options& options) {
                  "refuse, warn or allow (default: refuse)")
       ->transform(CLI::CheckedTransformer(policies))
       ->type_name("POLICY");
+  AddParsed(
+      app, "--spares", ParseSpares,
+      [&options](std::pair<int, int> spares) {
+        options.spares_min = spares.first;
+        options.spares_max = spares.second;
+      },
+      "Fork so many workers in advance (default: 0:0)")
+      ->type_name("MIN:MAX");
   AddDuration(app, "--entry-deadline", options.entry_deadline,
               "Kill a worker that has not reached its entry by then (default: "
               "10s)");

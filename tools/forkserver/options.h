@@ -46,6 +46,8 @@ struct Options {
   std::string parent;
   bool replace = false;
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
+  int spares_min = 0;
+  int spares_max = 0;
   std::chrono::milliseconds entry_deadline{10'000};
 
   // `wait`, `kill`, `stop`.

@@ -157,4 +157,16 @@ Result<std::pair<std::string, ResourceLimit>> ParseLimit(
   return std::pair(text.substr(0, equals), ResourceLimit{*soft, *hard});
 }
 
+Result<std::pair<int, int>> ParseSpares(const std::string& text) {
+  const auto colon = text.find(':');
+  const auto least = ParseNumber(text.substr(0, colon));
+  const auto most =
+      colon == text.npos ? least : ParseNumber(text.substr(colon + 1));
+  constexpr int kMost = 64;
+  if (!least || !most || *least > *most || *most > kMost) {
+    return BadValue(text, "MIN:MAX such as 1:4, with MAX at most 64");
+  }
+  return std::pair(static_cast<int>(*least), static_cast<int>(*most));
+}
+
 }  // namespace forkserver::cli

@@ -30,4 +30,7 @@ Result<int> ParseUmask(const std::string& text);
 Result<std::pair<std::string, ResourceLimit>> ParseLimit(
     const std::string& text);
 
+// "2:8": at least and at most; "4" is both. At most 64.
+Result<std::pair<int, int>> ParseSpares(const std::string& text);
+
 }  // namespace forkserver::cli

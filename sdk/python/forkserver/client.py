@@ -248,6 +248,8 @@ class Client:
         entry_deadline
                   seconds that a worker of it may take to reach its entry;
                   then it is killed, with the reason "fork_deadlock"
+        spares    (least, most): so many workers are forked in advance; a
+                  request that meets one costs no fork
         binary    a text that stands for the program's version; by default its
                   path, size and time
 

@@ -66,6 +66,7 @@ class ZygoteOptions(ProcessOptions, total=False):
     replace: bool
     audit_policy: str
     entry_deadline: float
+    spares: Tuple[int, int]
     binary: Optional[str]
     args: bytes
 
@@ -78,7 +79,7 @@ _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
                replace=False, audit_policy="refuse", entry_deadline=10.0,
-               binary=None, args=b"")
+               spares=(0, 0), binary=None, args=b"")
 
 
 class _Options:
@@ -168,11 +169,19 @@ def prepare_zygote(name: Any, argv: Any,
                                             "audit_policy"),
                        entry_deadline_ms=milliseconds(options.entry_deadline,
                                                       "entry_deadline"))
+    body.spares_min, body.spares_max = _spares(options.spares)
     if options.binary is None:
         body.binary = fingerprint(setup)
     else:
         body.binary = to_text(options.binary, "binary")
     return _with_fds(setup, body, options)
+
+
+def _spares(value: Any) -> Tuple[int, int]:
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(
+            type(each) is int for each in value):
+        return value[0], value[1]
+    raise BadRequest(f"spares must be (least, most), two ints, not {value!r}")
 
 
 def stop_request(worker_id: str, grace: Optional[float]) -> Stop:

@@ -194,7 +194,7 @@ class ZygoteInfo(Message):
     `state` is "starting", "ready", "retiring" or "quarantined" (`quarantine`
     says why); `workers` are those that live, `forks` how many it has made;
     `identity` is a digest of what it was made of. `audit` is there since it
-    is ready.
+    is ready. It forks `spares_min` to `spares_max` workers in advance.
     """
     name: str = required(TEXT, "")
     id: str = required(TEXT, "")
@@ -211,6 +211,8 @@ class ZygoteInfo(Message):
     audit_policy: str = optional(_POLICY, "refuse")
     audit: Optional[Audit] = optional(nested(Audit), None)
     quarantine: str = optional(TEXT, "")
+    spares_min: int = optional(INTEGER, 0)
+    spares_max: int = optional(INTEGER, 0)
 
 
 @message("daemon_status")

@@ -18,7 +18,7 @@ import select
 import socket
 import struct
 from typing import (Any, Deque, Dict, Iterable, Iterator, List, Optional,
-                    Sequence, Tuple, Type)
+                    Sequence, Tuple, Type, Union)
 
 from forkserver.errors import (BadRequest, FrameTooLarge, MissingKey,
                                TooManyDescriptors, system_error)
@@ -68,10 +68,12 @@ class Frame:
     `complete` is false when fewer descriptors came than were announced.
     """
 
-    __slots__ = ("type", "id", "announced", "body", "fds", "complete")
+    __slots__ = ("type", "id", "announced", "body", "fds", "complete",
+                 "payload")
 
     def __init__(self, payload: bytes) -> None:
         """Raises Malformed, MissingKey, BadRequest."""
+        self.payload = payload
         envelope = unpack(payload)
         if not isinstance(envelope, dict):
             raise BadRequest("the payload must be a map")
@@ -263,10 +265,16 @@ class FrameWriter:
             wait_until_writable(self._socket.fileno())
 
     def _send(self, data: memoryview, fds: Sequence[int]) -> int:
-        if not fds:
-            return self._socket.send(data, _SEND_FLAGS)
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-        return self._socket.sendmsg([data], [rights], _SEND_FLAGS)
+        return send_with_fds(self._socket, data, fds)
+
+
+def send_with_fds(sock: socket.socket, data: Union[bytes, memoryview],
+                  fds: Sequence[int]) -> int:
+    """One sendmsg(2): the bytes sent. Raises OSError."""
+    if not fds:
+        return sock.send(data, _SEND_FLAGS)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+    return sock.sendmsg([data], [rights], _SEND_FLAGS)
 
 
 def wait_until_writable(fd: int) -> None:

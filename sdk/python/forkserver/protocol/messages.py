@@ -122,6 +122,8 @@ class ZygoteStart(Message):
     replace: bool = optional(BOOLEAN, False)
     audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
     entry_deadline_ms: int = optional(INTEGER, 10_000)
+    spares_min: int = optional(INTEGER, 0)
+    spares_max: int = optional(INTEGER, 0)
 
 
 @message("zygote_reply")
@@ -265,6 +267,8 @@ class Configure(Message):
     ask: List[str] = optional(TEXTS, [])
     surviving: List[str] = optional(TEXTS, [])
     crash_reports: bool = optional(BOOLEAN, False)
+    spares_min: int = optional(INTEGER, 0)
+    spares_max: int = optional(INTEGER, 0)
 
 
 @message("fork_worker")

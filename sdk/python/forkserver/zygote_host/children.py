@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from typing import Dict, NamedTuple
+from typing import Dict, List, NamedTuple
 
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import Exited
@@ -15,7 +15,7 @@ from forkserver.zygote_host.leftovers import find_leftovers
 
 
 class _Child(NamedTuple):
-    worker: str
+    worker: str  # empty: a spare
     detach: bool
     crash_slot: int
     heir: int  # not 0: see ForkWorker
@@ -29,6 +29,8 @@ class Children:
         self._crashes = crashes
         self._by_pid: Dict[int, _Child] = {}
         self._by_worker: Dict[str, int] = {}
+        # Pids of spares that have ended, for who takes them.
+        self.ended_spares: List[int] = []
 
     def __bool__(self) -> bool:
         return bool(self._by_pid)
@@ -38,6 +40,15 @@ class Children:
         """`crash_slot` is given back when it has ended."""
         self._by_worker[worker] = pid
         self._by_pid[pid] = _Child(worker, detach, crash_slot, heir)
+
+    def add_spare(self, pid: int, crash_slot: int) -> None:
+        """One that is nobody's worker yet: its end is not reported."""
+        self._by_pid[pid] = _Child("", False, crash_slot, 0)
+
+    def become_worker(self, pid: int, worker: str, detach: bool,
+                      heir: int) -> None:
+        """A spare is a worker now."""
+        self.add(pid, worker, detach, self._by_pid[pid].crash_slot, heir)
 
     def send_signal(self, worker: str, number: int, group: bool) -> None:
         """Nothing happens if it has been reaped: the pid is another's."""
@@ -68,7 +79,10 @@ class Children:
 
     def _finish(self, end: ChildEnd) -> None:
         child = self._by_pid.pop(end.pid, None)
-        if child is not None:
+        if child is not None and not child.worker:
+            self._crashes.give(child.crash_slot)
+            self.ended_spares.append(end.pid)
+        elif child is not None:
             del self._by_worker[child.worker]
             if end.signal is not None:
                 self._report_crash(child)

@@ -79,6 +79,11 @@ class CrashReports:
         if self._library:
             self._library.forkserver_crash_choose(_NONE)
 
+    @property
+    def fds(self) -> List[int]:
+        """What open_in_child() needs."""
+        return [] if self._file is None else [self._file]
+
     def open_in_child(self, slot: int) -> List[int]:
         """In the child: a descriptor to keep, if any."""
         if self._file is None or slot == _NONE:

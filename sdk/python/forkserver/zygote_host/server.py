@@ -1,6 +1,7 @@
 """The blocking loop of a zygote."""
 
 import os
+import socket
 import sys
 import time
 import warnings
@@ -23,6 +24,7 @@ from forkserver.zygote_host.environment import (EnvironmentReplacer,
 from forkserver.zygote_host.nested import NestedZygote, become_zygote
 from forkserver.zygote_host.settings import Settings
 from forkserver.zygote_host.signals import ZygoteSignals
+from forkserver.zygote_host.spare import live_as_spare
 from forkserver.zygote_host.streams import StreamSettings, flush_streams
 from forkserver.zygote_host.threads import count_threads
 from forkserver.zygote_host.worker import (ForkParent, Worker, become_worker,
@@ -68,6 +70,7 @@ class _Server:
         self._children = Children(channels.report_fd, self._crashes)
         self._signals = ZygoteSignals(channels.control.fileno())
         self._retired = False
+        self._spares = prepared.spares
         self._parent = ForkParent(
             os.getpid(), channels.report_fd, prepared.null_fd,
             FrozenEnvironment(channels.environment,
@@ -80,9 +83,13 @@ class _Server:
             if self._signals.child_ended:
                 self._signals.child_ended = False
                 self._children.collect_all()
+                self._forget_ended_spares()
             if self._retired and not self._children:
                 return Exit(0)
-            if not self._signals.wait():
+            if not self._signals.wait(self._spares.next_in()):
+                worker = self._fork_spare()
+                if worker is not None:
+                    return worker
                 continue
             try:
                 if self._reader.receive(self._control) is Received.CLOSED:
@@ -119,13 +126,20 @@ class _Server:
             self._children.send_signal(body.worker, body.signal, body.group)
         elif frame.type == Retire.TYPE:
             self._retired = True
+            self._spares.stop()
         return None
 
     def _fork_worker(self, frame: Frame) -> Optional[Worker]:
         body = frame.decode(ForkWorker)
         parent = self._parent
+        self._spares.note_worker_started()
         try:
             self._check_fork(frame)
+            # A canary shows that a fork works; a spare may die with its zygote
+            # until it has read that it is detached.
+            if not (body.canary or body.detach) and self._hand_over(body,
+                                                                    frame):
+                return None
             plan = plan_worker(parent, body, frame.fds)
             slot = self._crashes.take()
             try:
@@ -143,6 +157,51 @@ class _Server:
         self._crashes.forget_child()
         self._children.add(pid, body.worker, body.detach, slot, body.heir)
         return None
+
+    def _hand_over(self, body: ForkWorker, frame: Frame) -> bool:
+        """To a spare. False: there is none."""
+        pid = self._spares.hand_over(frame)
+        if not pid:
+            return False
+        self._children.become_worker(pid, body.worker, body.detach, body.heir)
+        return True
+
+    def _fork_spare(self) -> Optional[Worker]:
+        """If one is due. In the child it returns when it is a worker."""
+        if self._spares.next_in() != 0.0:
+            return None
+        try:
+            if self._refuse_unsafe:
+                self._self_audit.check()
+            ours, theirs = socket.socketpair()
+        except (Error, OSError):
+            self._spares.postpone()
+            return None
+        slot = self._crashes.take()
+        try:
+            pid = _fork_quietly()
+        except Error:
+            ours.close()
+            theirs.close()
+            self._crashes.give(slot)
+            self._spares.postpone()
+            return None
+        if pid == 0:
+            ours.detach()
+            self._control.detach()
+            return live_as_spare(self._parent, theirs, slot)
+        self._crashes.forget_child()
+        theirs.close()
+        ours.setblocking(False)
+        self._children.add_spare(pid, slot)
+        self._spares.add(pid, ours)
+        return None
+
+    def _forget_ended_spares(self) -> None:
+        for pid in self._children.ended_spares:
+            if self._spares.forget(pid):
+                self._spares.postpone()
+        self._children.ended_spares.clear()
 
     def _fork_zygote(self, frame: Frame) -> Optional[NestedZygote]:
         body = frame.decode(ForkZygote)

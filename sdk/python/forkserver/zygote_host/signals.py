@@ -1,9 +1,10 @@
 """The signals of a zygote: the end of a child wakes it up."""
 
+import math
 import os
 import select
 import signal
-from typing import Any
+from typing import Any, Optional
 
 from forkserver.zygote_host.channels import high_pipe
 
@@ -35,11 +36,13 @@ class ZygoteSignals:
         self._poll.register(self._read_fd, select.POLLIN)
         self.child_ended = True  # there may be one from before
 
-    def wait(self) -> bool:
-        """Blocks until there is something to do. True: the control socket is
-        readable. Sets `child_ended`."""
+    def wait(self, timeout: Optional[float]) -> bool:
+        """Blocks until there is something to do, or for `timeout` seconds.
+        True: the control socket is readable. Sets `child_ended`."""
         readable = False
-        for fd, _ in self._poll.poll():
+        # In whole milliseconds, and not before the time.
+        wait_ms = None if timeout is None else math.ceil(timeout * 1000)
+        for fd, _ in self._poll.poll(wait_ms):
             if fd == self._control_fd:
                 readable = True
             else:

@@ -18,6 +18,7 @@ from forkserver.zygote_host.channels import Channels, move_up
 from forkserver.zygote_host.preload import Preloader, find_function
 from forkserver.zygote_host.self_audit import SelfAudit
 from forkserver.zygote_host.settings import Settings
+from forkserver.zygote_host.spares import Spares
 from forkserver.zygote_host.streams import flush_streams
 from forkserver.zygote_host.thread_table import check_rules
 from forkserver.zygote_host.tracebacks import describe_exception
@@ -30,6 +31,7 @@ class Prepared(NamedTuple):
     after_fork: List[Callable[[], Any]]
     self_audit: SelfAudit
     null_fd: int
+    spares: Spares
     ready: ZygoteReady
 
 
@@ -91,7 +93,9 @@ def _check_configure(frame: Frame) -> Configure:
 def _prepare(channels: Channels, configure: Configure, settings: Settings,
              writer: FrameWriter) -> Prepared:
     null_fd = move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
-    own_fds = [channels.control.fileno(), channels.report_fd, null_fd]
+    spares = Spares(configure.spares_min, configure.spares_max, null_fd)
+    own_fds = [channels.control.fileno(), channels.report_fd, null_fd,
+               *spares.fds]
     # The user's first; then those of the daemon's table.
     rules = check_rules(settings.known_threads) + check_rules(
         {"library": pattern} for pattern in configure.surviving)
@@ -121,9 +125,10 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     self_audit = SelfAudit(configure.ask)
     # Of a nested zygote only its own steps.
     first = len(preloader.reports) - len(configure.preload)
-    return Prepared(configure, after_fork, self_audit, null_fd, ZygoteReady(
-        entries.names(), preloader.reports[first:], threads, own_fds,
-        self_audit.answers))
+    return Prepared(
+        configure, after_fork, self_audit, null_fd, spares, ZygoteReady(
+            entries.names(), preloader.reports[first:], threads, own_fds,
+            self_audit.answers))
 
 
 def _check_own(channels: Channels) -> None:

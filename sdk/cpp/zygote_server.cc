@@ -117,6 +117,7 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   frozen_.emplace(std::move(channels_.environment),
                   std::move(start.configure->freeze));
   signals_.emplace();
+  PreferShortSlices();
 
   Next next = Next::kGoOn;
   while (next == Next::kGoOn) next = Turn();

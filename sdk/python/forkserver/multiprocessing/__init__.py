@@ -23,9 +23,10 @@ docs/python.md says what differs from "fork" and "forkserver".
 """
 
 import multiprocessing.context as _stdlib
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple, Union
 
-from forkserver.multiprocessing.context import (METHOD, ForkserverdContext,
+from forkserver.multiprocessing.context import (METHOD, SPARES,
+                                                ForkserverdContext,
                                                 ForkserverdProcess,
                                                 default_context)
 
@@ -46,7 +47,8 @@ def get_context(preload: Sequence[str] = (), *,
                 before_freeze: Sequence[str] = (),
                 after_fork: Sequence[str] = (),
                 known_threads: Sequence[Union[str, Dict[str, Any]]] = (),
-                freeze: Sequence[str] = ()) -> ForkserverdContext:
+                freeze: Sequence[str] = (),
+                spares: Tuple[int, int] = SPARES) -> ForkserverdContext:
     """A context like those of multiprocessing.get_context(), whose processes
     are workers of forkserverd. Nothing is started before its first process.
 
@@ -54,6 +56,7 @@ def get_context(preload: Sequence[str] = (), *,
               or "__main__" for the caller's main module
     before_freeze, after_fork, known_threads, freeze
               as in Client.zygote()
+    spares    (least, most) processes that are forked in advance
     zygote    instead of all these, a zygote: a PythonZygote, or the name of
               one, which may be kept and shared by several programs
     client    the client to ask; by default a connection of its own, made when
@@ -68,7 +71,8 @@ def get_context(preload: Sequence[str] = (), *,
     return ForkserverdContext(preload=preload, zygote=zygote, client=client,
                               socket=socket, before_freeze=before_freeze,
                               after_fork=after_fork,
-                              known_threads=known_threads, freeze=freeze)
+                              known_threads=known_threads, freeze=freeze,
+                              spares=spares)
 
 
 def disconnect() -> None:

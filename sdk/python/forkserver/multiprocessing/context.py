@@ -5,6 +5,8 @@ from multiprocessing import context, process
 from typing import Any, Dict, List, Optional
 
 METHOD = "forkserverd"
+# A pool starts as many processes at once as there are processors, as a rule.
+SPARES = (0, 4)
 
 
 class ForkserverdProcess(process.BaseProcess):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Set, Tuple
 from forkserver.errors import ConnectionLost
 from forkserver.multiprocessing import main_code, preloaded
 from forkserver.multiprocessing import worker as worker_module
-from forkserver.multiprocessing.context import default_context
+from forkserver.multiprocessing.context import SPARES, default_context
 from forkserver.python_zygote import PythonZygote
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def _zygote(client: "Client", options: Dict[str, Any]) -> str:
                     f"{os.urandom(3).hex()}")
             steps = _steps(options)
             steps["preload"] = [_PRELOAD, *steps.get("preload", ())]
-            client.zygote(name, env=_environment(), **steps)
+            client.zygote(name, env=_environment(),
+                          spares=options.get("spares", SPARES), **steps)
         state.zygotes[key] = name
     return name
 

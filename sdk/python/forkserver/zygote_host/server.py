@@ -15,7 +15,7 @@ from forkserver.protocol.framing import (Frame, FrameReader, Received,
 from forkserver.protocol.messages import (ForkWorker, ForkZygote, Retire,
                                           SignalWorker)
 from forkserver.protocol.reports import encode_failed
-from forkserver.zygote_host import startup
+from forkserver.zygote_host import startup, system
 from forkserver.zygote_host.channels import Channels
 from forkserver.zygote_host.children import Children
 from forkserver.zygote_host.crash_reports import CrashReports
@@ -79,6 +79,7 @@ class _Server:
             self._signals, self._crashes)
 
     def run(self) -> Outcome:
+        system.prefer_short_slices()
         while True:
             if self._signals.child_ended:
                 self._signals.child_ended = False

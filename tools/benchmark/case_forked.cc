@@ -36,9 +36,10 @@ Contender BareFork(Helper& helper) {
   return contender;
 }
 
-Contender Forked(Client& client, const ForkOptions& options, Stamp& stamp) {
+Contender Forked(const std::string& way, Client& client,
+                 const ForkOptions& options, Stamp& stamp) {
   Contender contender;
-  contender.series = {"forkserverd/first", "forkserverd/exit"};
+  contender.series = {way + "/first", way + "/exit"};
   contender.run = [&](std::chrono::microseconds idle) -> Values {
     Idle(idle);
     const std::int64_t begun_ns = NowNs();
@@ -59,25 +60,41 @@ Rows MeasureForked(const CaseContext& context) {
   if (auto started = daemon->StartZygote(context.programs); !started) {
     return started.error();
   }
+  if (auto started = daemon->StartZygoteWithSpares(context.programs);
+      !started) {
+    return started.error();
+  }
   auto helper = Helper::Start({{context.programs.zygote, "fork_and_wait"}});
   if (!helper) return helper.error();
   const ForkOptions options = ForkRequest("stamp");
-  const std::vector<Contender> contenders = {
-      BareFork(*helper), Forked(daemon->client(), options, *context.stamp),
+  const ForkOptions spare = ForkSpareRequest("stamp");
+  std::vector<Contender> contenders = {
+      BareFork(*helper),
+      Forked("forkserverd", daemon->client(), options, *context.stamp),
       Timed("fork_and_wait",
             [&] { return ForkAndWait(daemon->client(), options); })};
 
   std::vector<Row> rows;
   for (const bool warm : {true, false}) {
+    // Back to back there is no time to fork them in advance.
+    if (!warm) {
+      contenders.push_back(
+          Forked("spare", daemon->client(), spare, *context.stamp));
+    }
     auto measured =
         Interleave(contenders, context.PaceOf(warm ? kWarmRounds : kColdRounds,
                                               warm ? kNoIdle : kColdIdle));
     if (!measured) return measured.error();
-    Append(rows,
-           MakeRows(warm ? "forked/warm/" : "forked/cold/", *measured,
-                    {{"forkserverd/first", "fork/first", {}},
-                     {"forkserverd/exit", "fork/exit", Aim{warm ? 5.0 : 2.5}},
-                     {"fork_and_wait", "fork/exit", {}}}));
+    std::vector<Comparison> comparisons = {
+        {"forkserverd/first", "fork/first", {}},
+        {"forkserverd/exit", "fork/exit", Aim{warm ? 5.0 : 2.5}},
+        {"fork_and_wait", "fork/exit", {}}};
+    if (!warm) {
+      comparisons.push_back({"spare/first", "fork/first", Aim{0.45}});
+      comparisons.push_back({"spare/exit", "fork/exit", {}});
+    }
+    Append(rows, MakeRows(warm ? "forked/warm/" : "forked/cold/", *measured,
+                          comparisons));
   }
   return rows;
 }

@@ -101,6 +101,15 @@ Result<void> PrivateDaemon::StartZygote(const Programs& programs) {
   return zygote ? Result<void>() : zygote.error();
 }
 
+Result<void> PrivateDaemon::StartZygoteWithSpares(const Programs& programs) {
+  ZygoteOptions options;
+  options.name = kSpareZygoteName;
+  options.argv = {programs.zygote};
+  options.spares_max = 2;
+  auto zygote = client_.StartZygote(options);
+  return zygote ? Result<void>() : zygote.error();
+}
+
 SpawnOptions SpawnRequest(std::vector<std::string> argv) {
   SpawnOptions options;
   options.argv = std::move(argv);
@@ -113,6 +122,12 @@ ForkOptions ForkRequest(std::string entry) {
   options.zygote = kZygoteName;
   options.entry = std::move(entry);
   options.null_streams = true;
+  return options;
+}
+
+ForkOptions ForkSpareRequest(std::string entry) {
+  ForkOptions options = ForkRequest(std::move(entry));
+  options.zygote = kSpareZygoteName;
   return options;
 }
 

@@ -28,6 +28,7 @@ struct Programs {
 };
 
 inline constexpr char kZygoteName[] = "benchmark";
+inline constexpr char kSpareZygoteName[] = "benchmark/spares";
 
 class PrivateDaemon {
  public:
@@ -42,7 +43,9 @@ class PrivateDaemon {
   std::string socket() const { return folder_ + "/d.sock"; }
 
   // Starts benchmark_zygote in it.
+  // The second keeps spares, for ForkSpareRequest.
   Result<void> StartZygote(const Programs& programs);
+  Result<void> StartZygoteWithSpares(const Programs& programs);
 
  private:
   PrivateDaemon(std::string folder, pid_t pid, Client client);
@@ -54,6 +57,7 @@ class PrivateDaemon {
 // Streams on /dev/null, everything else the benchmark's own.
 SpawnOptions SpawnRequest(std::vector<std::string> argv);
 ForkOptions ForkRequest(std::string entry);
+ForkOptions ForkSpareRequest(std::string entry);
 
 // From the request to the exit record by the fastest way of the SDK: one
 // request, one answer. A worker that does not exit with 0 is an error.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
+#include "sdk/process/platform.h"
 #include "server/control/socket_claim.h"
 #include "server/daemon.h"
 #include "server/exit_codes.h"
@@ -64,6 +65,7 @@ int Main(int argc, char** argv) {
     waiting_parent = std::move(*background);
   }
   RaiseOwnLimits();
+  PreferShortSlices();
 
   HoldStopSignals();
   Result<SocketClaim> claim = ClaimSocket(*options, std::move(activation));

@@ -73,6 +73,12 @@ void StopForDebugger();
 // environ(7) of this process, which shared libraries do not see on macOS.
 char** OwnEnvironment();
 
+// This process shall run soon when it wakes up, rather than long: a child that
+// computes does not keep it from answering. Children have the system's default
+// again. Does nothing where the system has no such thing (Linux has it since
+// 6.12), or a process of negative niceness, whose children would lose it.
+void PreferShortSlices();
+
 // The name that ps shows for this process; at most 15 bytes. macOS: nothing.
 void SetProcessName(const char* name);
 

@@ -98,6 +98,8 @@ bool SetParentDeathSignal(int, pid_t expected_parent) {
 // libc has no way, and CoreFoundation's would make every child unsafe.
 void StopForDebugger() { ::raise(SIGSTOP); }
 
+void PreferShortSlices() {}
+
 char** OwnEnvironment() { return *_NSGetEnviron(); }
 
 void SetProcessName(const char*) {}

@@ -9,7 +9,9 @@ the docstrings say which.
 import ctypes
 import errno
 import os
+import platform
 import signal
+import struct
 import sys
 from typing import Dict, Iterable, List, Optional
 
@@ -22,6 +24,11 @@ _PR_SET_PTRACER_ANY = 0xFFFFFFFFFFFFFFFF
 # The same on every architecture, as all calls since Linux 5.1.
 _SYS_CLOSE_RANGE = 436
 _MAX_FD = 0xFFFFFFFF
+# sched_setattr(2) and sched_getattr(2), which no library has.
+_SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}.get(
+    platform.machine())
+_RESET_ON_FORK = 1
+_SLICE_NS = 100_000  # the least that there is
 
 if LINUX:
     _PRCTL = _LIBC.prctl
@@ -59,6 +66,27 @@ def stop_for_debugger() -> None:
     if LINUX:
         _PRCTL(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def prefer_short_slices() -> None:
+    """This process shall run soon when it wakes up, rather than long: a child
+    that computes does not keep it from answering. Children have the system's
+    default again. Does nothing where the system has no such thing (Linux has it
+    since 6.12), or if the niceness is negative: children would lose it."""
+    if not LINUX or _SCHED_CALLS is None:
+        return
+    set_call, get_call = _SCHED_CALLS
+    # size, policy, flags, nice, priority, and in ns runtime, deadline, period
+    layout = struct.Struct("=IIQiIQQQ")
+    attributes = ctypes.create_string_buffer(layout.size)
+    address = ctypes.addressof(attributes)
+    if _SYSCALL(get_call, 0, address, layout.size, 0, 0) != 0:
+        return
+    _, policy, _, nice, *_ = layout.unpack(attributes.raw)
+    if policy == 0 and nice >= 0:  # SCHED_OTHER
+        layout.pack_into(attributes, 0, layout.size, 0, _RESET_ON_FORK, nice,
+                         0, _SLICE_NS, 0, 0)
+        _SYSCALL(set_call, 0, address, 0, 0, 0)
 
 
 def close_all_but(kept: Iterable[int]) -> None:

@@ -8,6 +8,35 @@ extern char** environ;
 
 namespace forkserver {
 
+namespace {
+
+// What both have.
+template <typename Body>
+ForkRequest Take(Body& body, std::vector<UniqueFd> fds) {
+  ForkRequest request;
+  request.worker = std::move(body.worker);
+  request.setup = std::move(body.setup);
+  request.limits = std::move(body.limits);
+  request.fds = std::move(fds);
+  return request;
+}
+
+}  // namespace
+
+ForkRequest MakeForkRequest(protocol::ForkWorker body,
+                            std::vector<UniqueFd> fds) {
+  ForkRequest request = Take(body, std::move(fds));
+  request.detach = body.detach;
+  request.canary = body.canary;
+  request.heir = static_cast<pid_t>(body.heir);
+  return request;
+}
+
+ForkRequest MakeForkRequest(protocol::ForkZygote body,
+                            std::vector<UniqueFd> fds) {
+  return Take(body, std::move(fds));
+}
+
 Result<void> CheckFrozen(const FrozenEnvironment& frozen,
                          const protocol::Setup& setup) {
   const std::string difference = frozen.DescribeDifference(setup.env);

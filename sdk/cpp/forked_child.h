@@ -27,6 +27,12 @@ struct ForkRequest {
   std::vector<UniqueFd> fds;
 };
 
+// `fds`: those of the frame.
+ForkRequest MakeForkRequest(protocol::ForkWorker body,
+                            std::vector<UniqueFd> fds);
+ForkRequest MakeForkRequest(protocol::ForkZygote body,
+                            std::vector<UniqueFd> fds);
+
 // What a child uses of the zygote that it was forked from; all borrowed.
 struct ForkParent {
   pid_t pid;

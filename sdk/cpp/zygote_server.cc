@@ -8,11 +8,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "sdk/base/unix_socket.h"
-#include "sdk/cpp/worker_runner.h"
-#include "sdk/cpp/zygote_report.h"
 #include "sdk/cpp/zygote_startup.h"
-#include "sdk/process/child_setup.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/messages.h"
@@ -23,57 +19,8 @@ namespace {
 // A stream of requests must not keep the ends of children waiting for ever.
 constexpr int kRequestsPerCollectAll = 64;
 
-Error AtStep(Error error, std::string step, int error_number = 0) {
-  error.step = std::move(step);
-  error.error_number = error_number;
-  return error;
-}
-
 void Log(const Error& error) {
   std::fprintf(stderr, "forkserver: zygote: %s\n", error.ToString().c_str());
-}
-
-// What ForkWorker and ForkZygote have in common.
-template <typename Body>
-ForkRequest ToRequest(Body body, std::vector<UniqueFd> fds) {
-  ForkRequest request;
-  request.worker = std::move(body.worker);
-  request.setup = std::move(body.setup);
-  request.limits = std::move(body.limits);
-  request.fds = std::move(fds);
-  return request;
-}
-
-// In the child. All descriptors are closed but those that the setup places,
-// and these two, which get other numbers; whoever owns one must release it.
-Result<void> ApplySetup(const protocol::Setup& setup,
-                        const ForkRequest& request, int null_fd,
-                        int& control_fd, int& report_fd) {
-  auto plan = PrepareChildPlan(setup, request.fds, null_fd, request.limits);
-  if (!plan) return plan.error();
-  plan->status_fd = control_fd;
-  plan->extra_fd = report_fd;
-  const SetupFailure failure = ApplyChildPlan(*plan);
-  control_fd = plan->status_fd;
-  report_fd = plan->extra_fd;
-  if (failure.step != SetupStep::kNone) return DescribeFailure(failure, setup);
-  return {};
-}
-
-ForkRequest ToForkRequest(protocol::ForkWorker body,
-                          std::vector<UniqueFd> fds) {
-  const bool detach = body.detach;
-  const bool canary = body.canary;
-  const auto heir = static_cast<pid_t>(body.heir);
-  ForkRequest request = ToRequest(std::move(body), std::move(fds));
-  request.detach = detach;
-  request.canary = canary;
-  request.heir = heir;
-  return request;
-}
-
-void ReleaseAll(std::vector<UniqueFd> fds) {
-  for (UniqueFd& fd : fds) static_cast<void>(fd.Release());
 }
 
 }  // namespace
@@ -229,7 +176,7 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
   if (envelope.type == protocol::ForkWorker::kType) {
     auto body = message->Decode<protocol::ForkWorker>();
     if (body) {
-      StartWorker(ToForkRequest(*std::move(body), std::move(fds)), payload,
+      StartWorker(MakeForkRequest(*std::move(body), std::move(fds)), payload,
                   complete);
     } else {
       Log(body.error());
@@ -237,7 +184,8 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
   } else if (envelope.type == protocol::ForkZygote::kType) {
     auto body = message->Decode<protocol::ForkZygote>();
     if (body) {
-      return ForkZygote(ToRequest(std::move(*body), std::move(fds)), complete);
+      return ForkZygote(MakeForkRequest(*std::move(body), std::move(fds)),
+                        complete);
     }
     Log(body.error());
   } else if (envelope.type == protocol::SignalWorker::kType) {
@@ -254,205 +202,6 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
   }
   // Anything else is from a newer daemon, which can do without.
   return Next::kGoOn;
-}
-
-Result<void> ZygoteServer::CheckFork(bool complete) const {
-  if (retired_) {
-    return MakeError(error_code::kZygoteRetired,
-                     "the zygote is retired and forks no more workers");
-  }
-  if (!complete) {
-    return AtStep(
-        MakeError(error_code::kDescriptorLimit,
-                  "the zygote could not receive all descriptors of the request",
-                  "raise the zygote's limit of open files"),
-        "recvmsg");
-  }
-  if (audit_policy_ != AuditPolicy::kRefuse) return {};
-  return self_->CheckFork();
-}
-
-pid_t ZygoteServer::Fork() {
-  std::fflush(nullptr);
-  signals_->BlockAll();
-  const pid_t pid = ::fork();
-  if (pid == 0) return 0;
-  const int fork_errno = errno;
-  signals_->UnblockAfterFork();
-  errno = fork_errno;
-  return pid;
-}
-
-pid_t ZygoteServer::ForkChild(const std::string& worker) {
-  const pid_t pid = Fork();
-  const int fork_errno = errno;
-  if (pid < 0) {
-    ReportFailed(worker, AtStep(MakeError(error_code::kLaunchFailed,
-                                          "the zygote could not fork"),
-                                "fork", fork_errno));
-  }
-  return pid;
-}
-
-void ZygoteServer::StartWorker(ForkRequest request, std::string_view payload,
-                               bool complete) {
-  if (auto allowed = CheckFork(complete); !allowed) {
-    ReportFailed(request.worker, allowed.error());
-    return;
-  }
-  // A canary shows that a fork works; a spare may die with its zygote until it
-  // has read that it is detached.
-  const pid_t spare = request.canary || request.detach
-                          ? 0
-                          : spares_.HandOver(payload, request.fds);
-  if (spare != 0) {
-    children_.BecomeWorker(spare, std::move(request.worker),
-                           {request.detach, request.heir});
-  } else {
-    ForkWorker(std::move(request));
-  }
-  spares_.NoteWorkerStarted(MonotonicNanoseconds());
-}
-
-void ZygoteServer::ForkWorker(ForkRequest request) {
-  const ForkParent parent = AsParent();
-  PreparedWorker worker;
-  worker.request = std::move(request);
-  if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
-    ReportFailed(worker.request.worker, done.error());
-    return;
-  }
-  const int slot = crash_slots_.TakeForChild();
-  const pid_t pid = ForkChild(worker.request.worker);
-  if (pid == 0) {
-    const std::int64_t forked_ns = MonotonicNanoseconds();
-    WorkerRunner::Run(parent, worker, forked_ns);
-  }
-  crash_slots_.ForgetChild();
-  if (pid > 0) {
-    children_.Add(pid, std::move(worker.request.worker),
-                  {worker.request.detach, worker.request.heir, slot});
-  } else {
-    crash_slots_.Give(slot);
-  }
-}
-
-void ZygoteServer::ForkSpare() {
-  const std::int64_t now_ns = MonotonicNanoseconds();
-  if (spares_.NextInNs(now_ns) != 0) return;
-  auto channel = MakeSocketPair();
-  if (!channel || !CheckFork(/*complete=*/true)) {
-    return spares_.Postpone(now_ns);
-  }
-  SetNonBlocking(channel->first.get());
-  const int slot = crash_slots_.TakeForChild();
-  const pid_t pid = Fork();
-  if (pid == 0) LiveAsSpare(channel->second.Release());
-  crash_slots_.ForgetChild();
-  if (pid < 0) {
-    crash_slots_.Give(slot);
-    return spares_.Postpone(now_ns);
-  }
-  children_.AddSpare(pid, slot);
-  spares_.Add(pid, std::move(channel->first));
-}
-
-void ZygoteServer::LiveAsSpare(int channel) {
-  const ForkParent parent = AsParent();
-  if (!SetParentDeathSignal(SIGKILL, parent.pid)) ::_exit(0);
-  // Nothing of these is used or destroyed in this process.
-  static_cast<void>(channels_.control.Release());
-  spares_.Abandon();
-  CloseDescriptorsFrom(3, {channel, parent.report_fd, parent.null_fd});
-  WorkerRunner::RunDry(parent);
-
-  protocol::FrameReader reader(protocol::kMaxFrameBytes);
-  for (;;) {
-    auto frame = reader.Next();
-    if (!frame) ::_exit(kSetupFailedExitCode);
-    if (frame->has_value()) {
-      const std::int64_t started_ns = MonotonicNanoseconds();
-      auto message = protocol::Message::Parse(**frame);
-      if (!message) ::_exit(kSetupFailedExitCode);
-      auto body = message->Decode<protocol::ForkWorker>();
-      if (!body) ::_exit(kSetupFailedExitCode);
-      PreparedWorker worker;
-      worker.request = ToForkRequest(*std::move(body),
-                                     reader.TakeFds(reader.fds_available()));
-      if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
-        WorkerRunner::LeaveFailed(parent.report_fd, worker.request.worker,
-                                  done.error());
-      }
-      WorkerRunner::Run(parent, worker, started_ns);
-    }
-    auto status = reader.Receive(channel);
-    if (!status || *status == protocol::FrameReader::Status::kClosed) {
-      ::_exit(0);
-    }
-  }
-}
-
-ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,
-                                            bool complete) {
-  auto allowed = CheckFork(complete);
-  if (allowed && request.fds.size() < 2) {
-    allowed = MakeError(error_code::kBadDescriptor,
-                        "the request for a zygote has no channels");
-  }
-  if (!allowed) {
-    ReportFailed(request.worker, allowed.error());
-    return Next::kGoOn;
-  }
-  const pid_t pid = ForkChild(request.worker);
-  if (pid == 0) {
-    BecomeZygote(std::move(request));
-    return Next::kBecomeZygote;
-  }
-  if (pid > 0) children_.Add(pid, std::move(request.worker), {});
-  return Next::kGoOn;
-}
-
-void ZygoteServer::BecomeZygote(ForkRequest request) {
-  if (!SetParentDeathSignal(SIGKILL, pid_)) ::_exit(kSetupFailedExitCode);
-  signals_->RestoreInChild();
-  signals_->RestorePipeSignal();
-  int report_fd = request.fds.back().Release();
-  request.fds.pop_back();
-  int control_fd = request.fds.back().Release();
-  request.fds.pop_back();
-
-  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
-  Result<void> done;
-  if (!setup) done = setup.error();
-  if (done) done = CheckFrozen(*frozen_, *setup);
-  if (done) {
-    done = ApplySetup(*setup, request, null_.get(), control_fd, report_fd);
-  }
-  if (!done) {
-    SendZygoteFailed(control_fd, done.error());
-    ::_exit(kSetupFailedExitCode);
-  }
-  // All of the parent's descriptors are closed, and their numbers may be
-  // somebody else's.
-  ReleaseAll(std::move(request.fds));
-  ReleaseAll(reader_.TakeFds(reader_.fds_available()));
-  static_cast<void>(channels_.control.Release());
-  static_cast<void>(channels_.report.Release());
-  static_cast<void>(null_.Release());
-  spares_.Abandon();
-  ReplaceEnvironment(setup->env);
-  forked_zygote_ = ZygoteChannels{UniqueFd(control_fd), UniqueFd(report_fd),
-                                  std::move(setup->env)};
-}
-
-void ZygoteServer::ReportFailed(const std::string& worker,
-                                const Error& error) const {
-  WriteReport(channels_.report.get(), EncodeFailed(worker, 0, error));
-}
-
-ForkParent ZygoteServer::AsParent() {
-  return {pid_,     channels_.report.get(), null_.get(), *frozen_, registry_,
-          *signals_};
 }
 
 }  // namespace forkserver

@@ -49,6 +49,19 @@ class WorkerCommandsTest(DaemonTestCase):
         self.assertEqual(row.split(), [worker_id, "sleepy", str(worker["pid"]),
                                        "exec", "-", "running"])
 
+    def test_ps_shows_what_workers_take(self):
+        self.detach("sleep", "60")
+        [worker] = self.cli_json("ps", "--memory")
+        self.assertEqual(list(worker), [*WORKER_KEYS, "memory"])
+        memory = worker["memory"]
+        self.assertGreater(memory["private_bytes"], 0)
+        self.assertLessEqual(memory["private_bytes"], memory["pss_bytes"])
+        self.assertLessEqual(memory["pss_bytes"],
+                             memory["private_bytes"] + memory["shared_bytes"])
+        heading, row = self.cli("ps", "--memory").stdout.splitlines()
+        self.assertEqual(heading.split()[-3:], ["PSS", "SHARED", "PRIVATE"])
+        self.assertRegex(row, r" \d+K +\d+K +\d+K *$")
+
     def test_wait_exits_as_the_worker_did(self):
         record = self.cli_json("wait", self.detach("sh", "-c", "exit 3"),
                                code=3)

@@ -65,8 +65,9 @@ constexpr Command kCommands[] = {
      "Retire a zygote: it forks no more, and ends with its last worker.",
      "Example:\n  forkserver zygote stop render", kZygoteName, kUsage,
      StopZygote},
-    {"ps", "[options]", "List the live workers.", "Example:\n  forkserver ps",
-     kJsonOption, kUsage, ListWorkers},
+    {"ps", "[options]", "List the live workers.",
+     "Example:\n  forkserver ps --memory", kJsonOption | kPsOptions, kUsage,
+     ListWorkers},
     {"wait", "ID [options]",
      "Wait for the end of a worker, and exit as it did.",
      "Example:\n"

@@ -29,6 +29,7 @@ enum OptionSet : unsigned {
   // Not for people: no help lists it.
   kHidden = 1u << 15,
   kTestOptions = 1u << 16,
+  kPsOptions = 1u << 17,
 };
 
 struct Command {

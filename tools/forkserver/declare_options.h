@@ -176,6 +176,10 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
         ->type_name("SIG");
     app.add_flag("--group", options.group, "To its whole process group");
   }
+  if (has(kPsOptions)) {
+    app.add_flag("--memory", options.memory,
+                 "Show what each takes: PSS, shared and private");
+  }
   if (has(kDoctorOptions)) {
     CLI::Option* const pid =
         app.add_option("PID", options.pid, "The process to look at")

@@ -96,6 +96,9 @@ constexpr int kOneLine = -1;
 std::string ToJson(const std::vector<WorkerInfo>& workers) {
   return Dump(workers, kIndent);
 }
+std::string ToJson(const std::vector<MeasuredWorker>& workers) {
+  return Dump(workers, kIndent);
+}
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
   return Dump(zygotes, kIndent);
 }

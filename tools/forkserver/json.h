@@ -10,11 +10,13 @@
 
 #include "tools/forkserver/explanation.h"
 #include "tools/forkserver/fork_report.h"
+#include "tools/forkserver/memory_use.h"
 #include "tools/forkserver/session_report.h"
 
 namespace forkserver::cli {
 
 std::string ToJson(const std::vector<WorkerInfo>& workers);
+std::string ToJson(const std::vector<MeasuredWorker>& workers);
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const ExitRecord& record);

@@ -57,6 +57,8 @@ struct Options {
   int signal = 0;
   bool group = false;
 
+  bool memory = false;  // `ps`
+
   // `guard`, and what libforkguard calls.
   std::string guard_mode;  // empty: warn, or that of the guard around it
   std::optional<std::chrono::milliseconds> exec_window;

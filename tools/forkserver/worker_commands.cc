@@ -13,13 +13,44 @@
 
 namespace forkserver::cli {
 
+namespace {
+
+std::vector<MeasuredWorker> Measure(const std::vector<WorkerInfo>& workers) {
+  std::vector<MeasuredWorker> measured;
+  for (const WorkerInfo& worker : workers) {
+    measured.push_back({worker, ReadMemoryUse(static_cast<pid_t>(worker.pid))});
+  }
+  return measured;
+}
+
+void AddMemory(const std::vector<MeasuredWorker>& measured,
+               std::vector<std::vector<std::string>>& rows) {
+  const auto kilobytes = [](std::int64_t bytes) {
+    return std::to_string(bytes / 1024) + "K";
+  };
+  for (const char* heading : {"PSS", "SHARED", "PRIVATE"}) {
+    rows.front().emplace_back(heading);
+  }
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    const auto& memory = measured[i].memory;
+    for (const auto member : {&MemoryUse::pss_bytes, &MemoryUse::shared_bytes,
+                              &MemoryUse::private_bytes}) {
+      rows[i + 1].push_back(memory ? kilobytes(*memory.*member) : "");
+    }
+  }
+}
+
+}  // namespace
+
 int ListWorkers(const Options& options) {
   Result<Client> client = ConnectToRunning(options);
   if (!client) return Fail(client.error());
   Result<Snapshot> snapshot = client->List();
   if (!snapshot) return Fail(snapshot.error());
+  std::vector<MeasuredWorker> measured;
+  if (options.memory) measured = Measure(snapshot->workers);
   if (options.json) {
-    PrintLine(ToJson(snapshot->workers));
+    PrintLine(options.memory ? ToJson(measured) : ToJson(snapshot->workers));
     return kOk;
   }
   std::vector<std::vector<std::string>> rows = {
@@ -29,6 +60,7 @@ int ListWorkers(const Options& options) {
                     std::string(NameOf(worker.kind)), worker.zygote,
                     std::string(NameOf(worker.state))});
   }
+  if (options.memory) AddMemory(measured, rows);
   PrintTable(rows);
   return kOk;
 }

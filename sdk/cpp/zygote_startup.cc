@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sdk/cpp/zygote_report.h"
+#include "sdk/process/fork_cost.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 
@@ -158,6 +159,7 @@ StartUp StartZygote(
   std::fflush(nullptr);
   std::cout.flush();
 
+  MakeForksCheap();
   protocol::ZygoteReady ready;
   for (const auto& [name, entry] : registry.entries) {
     ready.entries.push_back(name);

@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 extern char** environ;
 
@@ -188,6 +189,11 @@ int SetBigResult(WorkerContext& context) {
 
 forkserver::Result<void> Fine() { return {}; }
 
+forkserver::Result<void> FillsMemory() {
+  static const std::vector<char> filled(64u << 20, 'x');
+  return {};
+}
+
 forkserver::Result<void> Fails() {
   return forkserver::MakeError("own_code", "the model file is missing");
 }
@@ -332,6 +338,7 @@ int main(int argc, char** argv) {
   zygote.AddEntry("write_to_stdout", WriteToStdout);
   zygote.AddEntry("set_big_result", SetBigResult);
   zygote.AddPreload("ok", Fine);
+  zygote.AddPreload("fills_memory", FillsMemory);
   zygote.AddPreload("fails", Fails);
   zygote.AddPreload("throws", Throws);
   zygote.AddPreload("starts_thread", StartsThread);

@@ -1,12 +1,15 @@
 """What a preload step may do, what is reported, and what is refused."""
 
+import importlib
 import importlib.util
 import os
+import re
 import signal
 import sys
 import unittest
 
 import forkserver
+from daemon_fixture import read_file
 from zygote_case import ZygoteTestCase, alive, wait_for
 
 
@@ -63,6 +66,25 @@ class ReportTest(ZygoteTestCase):
         zygote = self.zygote(preload=["decimal"])
         self.assertGreater(zygote.call(eval, "__import__('gc')."
                                        "get_freeze_count()"), 1000)
+
+
+class MemoryTest(ZygoteTestCase):
+
+    def test_what_is_large_is_in_huge_pages(self):
+        enabled = read_file("/sys/kernel/mm/transparent_hugepage/enabled")
+        if not enabled or b"[never]" in enabled:
+            self.skipTest("kernel: huge pages are switched off")
+        module = self.write("""
+            data = bytearray(b"x") * (64 << 20)
+            def end(): return data[-1:]
+        """)
+        zygote = self.zygote(preload=[module])
+        rollup = read_file(f"/proc/{zygote.info.pid}/smaps_rollup").decode()
+        kilobytes = int(re.search(r"AnonHugePages: +(\d+) kB", rollup)[1])
+        # Of 64 MB, less what there is no huge page for.
+        self.assertGreater(kilobytes, 30 << 10)
+        self.assertEqual(zygote.call(importlib.import_module(module).end),
+                         b"x")
 
 
 class RefusalTest(ZygoteTestCase):

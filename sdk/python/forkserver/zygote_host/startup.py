@@ -13,7 +13,7 @@ from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
 from forkserver.protocol.messages import (Configure, ErrorBody, Retire,
                                           ZygoteFailed, ZygoteHello,
                                           ZygoteReady)
-from forkserver.zygote_host import entries, refresh, state
+from forkserver.zygote_host import entries, fork_cost, refresh, state
 from forkserver.zygote_host.channels import Channels, move_up
 from forkserver.zygote_host.preload import Preloader, find_function
 from forkserver.zygote_host.self_audit import SelfAudit
@@ -122,6 +122,7 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     flush_streams()
     gc.collect()
     gc.freeze()
+    fork_cost.make_forks_cheap()
     self_audit = SelfAudit(configure.ask)
     # Of a nested zygote only its own steps.
     first = len(preloader.reports) - len(configure.preload)

@@ -42,6 +42,9 @@ _MMAP.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int,
                   ctypes.c_int, ctypes.c_long]
 _MMAP.restype = ctypes.c_void_p
 _PROT_READ_WRITE, _MAP_SHARED = 3, 1
+_MADVISE = _LIBC.madvise
+_MADVISE.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_MADV_COLLAPSE = 25
 
 if hasattr(_LIBC, "clearenv"):
     _CLEARENV = _LIBC.clearenv
@@ -157,6 +160,18 @@ def resident_bytes() -> int:
         import resource  # pylint: disable=import-outside-toplevel
         # macOS: the peak, in bytes. A growth of it is one all the same.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def trim_memory() -> None:
+    """Gives what malloc(3) has and does not use back to the system."""
+    if hasattr(_LIBC, "malloc_trim"):
+        _LIBC.malloc_trim(0)
+
+
+def collapse_pages(address: int, size: int) -> None:
+    """Moves memory into huge pages, where there are some to be had. Linux 6.1
+    or later."""
+    _MADVISE(address, size, _MADV_COLLAPSE)
 
 
 def map_shared(fd: int, size: int) -> memoryview:

@@ -72,9 +72,16 @@ class InterruptTest(HarnessTestCase):
 class SuspendTest(HarnessTestCase):
 
     def test_the_clocks_and_the_tests_stand_still(self):
-        self.script("t", "echo $$ >$PROJECT/pid\n"
-                    "while [ ! -e $PROJECT/go ]; do echo x >>$PROJECT/ticks; "
-                    "sleep 0.05; done")
+        # No shell: while one waits for its child to execute a program it is in
+        # another state, and stopped all the same.
+        self.python("t", "import os, time\n"
+                    "project = os.environ['PROJECT']\n"
+                    "with open(project + '/pid', 'w') as file:\n"
+                    "    print(os.getpid(), file=file)\n"
+                    "while not os.path.exists(project + '/go'):\n"
+                    "    with open(project + '/ticks', 'a') as file:\n"
+                    "        print('x', file=file)\n"
+                    "    time.sleep(0.05)\n")
         process = self.start_tests("--timeout", "4s", "--slow-after", "3s",
                                    "./t")
         pid = self.pid_in("pid")

@@ -6,6 +6,7 @@ measure on.
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -76,6 +77,13 @@ class BenchmarkTest(unittest.TestCase):
             else:
                 self.assertIn(case["aim"]["kind"], ("at_most", "at_least"))
                 self.assertIsInstance(case["met"], bool)
+
+    def test_ctest_is_measured_where_it_is_installed(self):
+        if shutil.which("ctest") is None:
+            self.skipTest("os: there is no ctest")
+        document, _ = self.run_case("harness_doctest")
+        self.assertIn("harness_doctest/ctest -j",
+                      [case["name"] for case in document["cases"]])
 
     def test_it_lists_its_cases(self):
         self.assertEqual(run("--list").stdout.split(), CASES)

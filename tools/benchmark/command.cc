@@ -52,10 +52,11 @@ Result<pid_t> Launch(const Command& command,
   }
   pid_t pid = 0;
   const int outcome =
-      ::posix_spawn(&pid, argv[0].c_str(), &streams, nullptr,
-                    PointersTo(argv).data(), PointersTo(environment).data());
+      ::posix_spawnp(&pid, argv[0].c_str(), &streams, nullptr,
+                     PointersTo(argv).data(), PointersTo(environment).data());
   ::posix_spawn_file_actions_destroy(&streams);
-  if (outcome != 0) return SystemError("posix_spawn(" + argv[0] + ")", outcome);
+  if (outcome != 0)
+    return SystemError("posix_spawnp(" + argv[0] + ")", outcome);
   return pid;
 }
 

@@ -14,7 +14,7 @@
 namespace forkserver::benchmark {
 
 struct Command {
-  std::vector<std::string> argv;
+  std::vector<std::string> argv;  // the first is looked for in $PATH
   // NAME=value, over the benchmark's own environment.
   std::vector<std::string> environment = {};
   std::string folder = {};  // its working directory; empty: the benchmark's

@@ -33,8 +33,8 @@ CASES = [
 ]
 MACHINE_KEYS = {"cpu", "cores", "kernel", "date"}
 CASE_KEYS = {
-    "name", "unit", "samples", "disturbed", "median", "p99", "q1", "q3", "reference",
-    "ratio", "aim", "met"
+    "name", "group", "role", "unit", "samples", "disturbed", "median", "p99", "q1",
+    "q3", "reference", "ratio", "aim", "met"
 }
 
 
@@ -56,7 +56,8 @@ class BenchmarkTest(unittest.TestCase):
 
     def check_case(self, name):
         document, table = self.run_case(name)
-        self.assertEqual(set(document), {"machine", "versions", "cases"})
+        self.assertEqual(set(document),
+                         {"machine", "versions", "cases", "skipped"})
         self.assertLessEqual(MACHINE_KEYS, set(document["machine"]))
         self.assertIn("forkserverd", document["versions"])
         self.assertTrue(document["cases"])
@@ -64,6 +65,8 @@ class BenchmarkTest(unittest.TestCase):
         for case in document["cases"]:
             self.assertEqual(set(case), CASE_KEYS)
             self.assertTrue(case["name"].startswith(name + "/"), case["name"])
+            self.assertTrue(case["name"].startswith(case["group"] + "/"))
+            self.assertIn(case["role"], ("forkserverd", "limit", "peer"))
             self.assertIn(case["name"], table)
             self.assertIn(case["unit"], ("us", "requests/s"))
             self.assertGreater(case["samples"], 0)
@@ -107,6 +110,7 @@ def add_case_test(name):
 
 for each in CASES:
     add_case_test(each)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,6 +5,8 @@
 #include <forkserver/result.h>
 
 #include <chrono>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "tools/benchmark/private_daemon.h"
@@ -19,6 +21,8 @@ struct CaseContext {
   Stamp* stamp = nullptr;  // mapped by every zygote of the benchmark too
   bool quick = false;
   std::chrono::milliseconds patience{0};
+  // Takes what a case leaves out, and why.
+  std::function<void(std::string)> skip;
 
   // Few rounds when quick.
   Pace PaceOf(int rounds, std::chrono::microseconds idle) const {

@@ -52,6 +52,10 @@ Rows MeasurePythonProcess(const CaseContext& context);
 Rows MeasurePythonPool(const CaseContext& context);
 // Runs of a Django project's tests against Django's own parallel runs.
 Rows MeasurePythonDjango(const CaseContext& context);
+// Exec workers against other programs that start programs.
+Rows MeasurePeersTrue(const CaseContext& context);
+// Forked workers against AFL++'s forkserver.
+Rows MeasurePeersForked(const CaseContext& context);
 // `forkserver test` against runs without isolation, and with an exec per test.
 Rows MeasureHarnessDoctest(const CaseContext& context);
 Rows MeasureHarnessGtest(const CaseContext& context);

@@ -77,6 +77,14 @@ Facts DescribeVersions() {
         LineOf(std::string(kPython) + " -c '" + question + "'");
     if (!version.empty()) versions.emplace_back(name, version);
   }
+  for (const auto& [name, package] :
+       {std::pair("libuv", "libuv1"), std::pair("node", "nodejs"),
+        std::pair("erlang", "erlang-base"), std::pair("afl++", "afl++"),
+        std::pair("s6", "s6")}) {
+    const std::string version =
+        LineOf(std::string("dpkg-query -W -f '${Version}' ") + package);
+    if (!version.empty()) versions.emplace_back(name, version);
+  }
   return versions;
 }
 

@@ -37,6 +37,8 @@ constexpr Case kCases[] = {
     {"throughput_forked", MeasureThroughputForked},
     {"live_exec", MeasureLiveExec},
     {"live_forked", MeasureLiveForked},
+    {"peers_true", MeasurePeersTrue},
+    {"peers_forked", MeasurePeersForked},
     {"journey", MeasureJourney},
     {"python_process", MeasurePythonProcess},
     {"python_pool", MeasurePythonPool},
@@ -63,6 +65,7 @@ Programs FindPrograms(const char* argv0) {
   programs.forkserver = root / "tools/forkserver/forkserver";
   programs.many_doctests = folder / "many_doctests";
   programs.many_gtests = folder / "many_gtests";
+  programs.peers = folder / "peers";
   return programs;
 }
 
@@ -70,7 +73,8 @@ Result<void> CheckPrograms(const Programs& programs) {
   for (const std::string& each :
        {programs.forkserverd, programs.zygote, programs.tiny,
         programs.contender, programs.package, programs.project,
-        programs.forkserver, programs.many_doctests, programs.many_gtests}) {
+        programs.forkserver, programs.many_doctests, programs.many_gtests,
+        programs.peers}) {
     if (::access(each.c_str(), R_OK) == 0) continue;
     return MakeError(error_code::kSystem,
                      each + " is missing: start it with tools/bench");

@@ -82,6 +82,12 @@ class PageTest(unittest.TestCase):
             self.browser.command("Input.dispatchMouseEvent", type=kind, x=x,
                                  y=y, button="left", clickCount=1)
 
+    def unfold(self, details):
+        """Opens it and waits for what it is filled with, by an event."""
+        details.find_element(By.TAG_NAME, "summary").click()
+        wait_for(lambda: details.find_elements(By.CLASS_NAME, "body"),
+                 "what was opened")
+
     def filter(self, words):
         box = self.find("#filter")
         box.clear()

@@ -68,7 +68,7 @@ class ContentTest(PageTest):
         crash = self.find_all("#failure-list details")[1]
         self.assertIn("SIGSEGV at address 0x8", crash.text)
         self.assertNotIn("Texture::LevelAt", crash.text)
-        crash.find_element(By.TAG_NAME, "summary").click()
+        self.unfold(crash)
         self.assertIn("#0 Texture::LevelAt(int) const at render/texture.cc:118",
                       crash.text)
         self.assertIn("sampling level -1", crash.text)
@@ -85,7 +85,7 @@ class ContentTest(PageTest):
         self.filter(HOSTILE)
         opened = self.find("#failure-list details")
         if not opened.get_attribute("open"):
-            opened.find_element(By.TAG_NAME, "summary").click()
+            self.unfold(opened)
         self.assertIn("</script><script>alert(1)</script>", opened.text)
         self.assertIn("<!-- <script> ]]> --> ?>", opened.text)
         self.assertIn("\u2400", opened.text)

@@ -29,8 +29,10 @@ Rows MeasureExec(const CaseContext& context, const ExecCase& what,
   if (!bare) return bare.error();
   const SpawnOptions options = SpawnRequest({what.program});
   const std::vector<Contender> contenders = {
-      Timed("vfork_exec", [&] { return bare->VforkAndWait(); }),
-      Timed("posix_spawn", [&] { return bare->SpawnAndWait(); }),
+      As(Role::kLimit,
+         Timed("vfork_exec", [&] { return bare->VforkAndWait(); })),
+      As(Role::kLimit,
+         Timed("posix_spawn", [&] { return bare->SpawnAndWait(); })),
       Timed("forkserverd",
             [&] { return RunToExit(daemon->client(), options); }),
       Timed("spawn_and_wait",
@@ -42,7 +44,7 @@ Rows MeasureExec(const CaseContext& context, const ExecCase& what,
         Interleave(contenders, context.PaceOf(warm ? kWarmRounds : kColdRounds,
                                               warm ? kNoIdle : kColdIdle));
     if (!measured) return measured.error();
-    Append(rows, MakeRows(name + (warm ? "/warm/" : "/cold/"), *measured,
+    Append(rows, MakeRows(name + (warm ? "/warm" : "/cold"), *measured,
                           {{"posix_spawn", "vfork_exec", {}},
                            {"forkserverd", "vfork_exec",
                             warm ? what.against_vfork : std::nullopt},

@@ -33,6 +33,7 @@ Contender BareFork(Helper& helper) {
                                ToMicroseconds(answer.exit_ns)};
   };
   contender.warm_up = false;
+  contender.role = Role::kLimit;
   return contender;
 }
 
@@ -93,7 +94,7 @@ Rows MeasureForked(const CaseContext& context) {
       comparisons.push_back({"spare/first", "fork/first", Aim{0.45}});
       comparisons.push_back({"spare/exit", "fork/exit", {}});
     }
-    Append(rows, MakeRows(warm ? "forked/warm/" : "forked/cold/", *measured,
+    Append(rows, MakeRows(warm ? "forked/warm" : "forked/cold", *measured,
                           comparisons));
   }
   return rows;

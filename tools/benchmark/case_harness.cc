@@ -62,6 +62,7 @@ Contender Sampled(std::string name, const Command& command,
                   const std::string& output) {
   Contender contender;
   contender.series = {std::move(name)};
+  contender.role = Role::kPeer;
   contender.warm_up = false;
   contender.run = [=](std::chrono::microseconds) -> Values {
     auto taken = TimeOf(command, output);
@@ -85,7 +86,7 @@ Result<void> WriteCtestFile(const Framework& framework,
                    "CTestTestfile.cmake cannot be written in " + folder);
 }
 
-Rows Measure(const CaseContext& context, const std::string& prefix,
+Rows Measure(const CaseContext& context, const std::string& group,
              const Framework& framework) {
   auto daemon = PrivateDaemon::Start(context.programs);  // for its folder
   if (!daemon) return daemon.error();
@@ -117,6 +118,7 @@ Rows Measure(const CaseContext& context, const std::string& prefix,
   if (context.quick) pace.rounds = 1;
   auto measured = Interleave(contenders, pace);
   if (!measured) return measured.error();
+  measured->front().role = Role::kLimit;  // "unisolated"
   std::vector<Comparison> comparisons = {
       {"forkserver", "unisolated", {}},
       {"forkserver - unisolated", "", {}},
@@ -124,18 +126,18 @@ Rows Measure(const CaseContext& context, const std::string& prefix,
   if (has_ctest) {
     comparisons.push_back({"ctest -j", "forkserver", Aim{20, true}});
   }
-  return MakeRows(prefix, *measured, comparisons);
+  return MakeRows(group, *measured, comparisons);
 }
 
 }  // namespace
 
 Rows MeasureHarnessDoctest(const CaseContext& context) {
-  return Measure(context, "harness_doctest/",
+  return Measure(context, "harness_doctest",
                  {context.programs.many_doctests, "--test-case=case "});
 }
 
 Rows MeasureHarnessGtest(const CaseContext& context) {
-  return Measure(context, "harness_gtest/",
+  return Measure(context, "harness_gtest",
                  {context.programs.many_gtests, "--gtest_filter=Many.Case"});
 }
 

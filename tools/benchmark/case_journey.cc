@@ -76,7 +76,7 @@ Rows MeasureJourney(const CaseContext& context) {
     for (const Series& series : *measured) {
       without_reference.push_back({series.name, "", {}});
     }
-    Append(rows, MakeRows(warm ? "journey/warm/" : "journey/cold/", *measured,
+    Append(rows, MakeRows(warm ? "journey/warm" : "journey/cold", *measured,
                           without_reference));
   }
   return rows;

@@ -36,7 +36,7 @@ Result<PrivateDaemon> StartWithSleepers(const CaseContext& context, bool zygote,
   return daemon;
 }
 
-Rows MeasureGrowth(const CaseContext& context, const std::string& prefix,
+Rows MeasureGrowth(const CaseContext& context, const std::string& group,
                    bool zygote, const Step& start_sleeper,
                    const Step& request) {
   auto few = StartWithSleepers(context, zygote, kFew, start_sleeper);
@@ -48,7 +48,7 @@ Rows MeasureGrowth(const CaseContext& context, const std::string& prefix,
                   Timed("live_1000", [&] { return request(many->client()); })},
                  context.PaceOf(kRounds, kNoIdle));
   if (!measured) return measured.error();
-  return MakeRows(prefix, *measured,
+  return MakeRows(group, *measured,
                   {{"live_1000", "live_10", Aim{kMaxGrowth}}});
 }
 
@@ -62,7 +62,7 @@ Rows MeasureLiveExec(const CaseContext& context) {
   const SpawnOptions sleeper = SpawnRequest({context.programs.tiny, "sleep"});
   const SpawnOptions options = SpawnRequest({context.programs.tiny});
   return MeasureGrowth(
-      context, "live_exec/", /*zygote=*/false,
+      context, "live_exec", /*zygote=*/false,
       [&](Client& client) { return Done(client.Spawn(sleeper)); },
       [&](Client& client) { return RunToExit(client, options); });
 }
@@ -71,7 +71,7 @@ Rows MeasureLiveForked(const CaseContext& context) {
   const ForkOptions sleeper = ForkRequest("sleep");
   const ForkOptions options = ForkRequest("nothing");
   return MeasureGrowth(
-      context, "live_forked/", /*zygote=*/true,
+      context, "live_forked", /*zygote=*/true,
       [&](Client& client) { return Done(client.Fork(sleeper)); },
       [&](Client& client) { return RunToExit(client, options); });
 }

@@ -1,7 +1,5 @@
 // What Python programs start, against what they start without forkserverd:
 // processes and pools of multiprocessing, and the tests of a Django project.
-#include <chrono>
-#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -27,8 +25,6 @@ constexpr char kProcess = 'p';
 constexpr char kPool = 'o';
 constexpr char kBare[] = "bare";
 
-using Values = Result<std::vector<double>>;
-
 // A copy in the folder of `daemon`, where Python may write its bytecode beside
 // the sources, as it has it for what is installed.
 Result<std::string> Copy(const PrivateDaemon& daemon, const std::string& from,
@@ -53,17 +49,10 @@ Result<std::vector<std::string>> PythonEnvironment(const PrivateDaemon& daemon,
   return std::vector<std::string>{"FORKSERVER_SOCKET=" + daemon.socket(), path};
 }
 
-// A contender whose helper times itself. It is not warmed up before each
-// sample: programs do not start processes back to back, and spawn takes long.
+// It is not warmed up before each sample: programs do not start processes back
+// to back, and spawn takes long.
 Contender Asked(Helper& helper, std::string series, char question) {
-  Contender contender;
-  contender.series = {std::move(series)};
-  contender.run = [&helper, question](std::chrono::microseconds) -> Values {
-    std::int64_t elapsed_ns = 0;
-    auto asked = helper.Ask(&question, 1, &elapsed_ns, sizeof(elapsed_ns));
-    if (!asked) return asked.error();
-    return std::vector<double>{ToMicroseconds(elapsed_ns)};
-  };
+  Contender contender = SelfTimed(helper, std::move(series), question);
   contender.warm_up = false;
   return contender;
 }
@@ -88,16 +77,18 @@ Result<std::vector<Series>> MeasureMethods(const CaseContext& context,
     auto helper = Helper::Start(command);
     if (!helper) return helper.error();
     helpers.push_back(*std::move(helper));
-    contenders.push_back(Asked(helpers.back(), method, question));
+    contenders.push_back(
+        As(method == "forkserverd" ? Role::kForkserverd : Role::kPeer,
+           Asked(helpers.back(), method, question)));
   }
   return Interleave(contenders, context.PaceOf(rounds, kNoIdle));
 }
 
-Rows RowsOfMethods(const std::string& prefix,
+Rows RowsOfMethods(const std::string& group,
                    const Result<std::vector<Series>>& measured,
                    std::optional<Aim> forkserver, std::optional<Aim> spawn) {
   if (!measured) return measured.error();
-  return MakeRows(prefix, *measured,
+  return MakeRows(group, *measured,
                   {{"fork", "forkserverd", {}},
                    {"forkserver", "forkserverd", forkserver},
                    {"spawn", "forkserverd", spawn}});
@@ -164,22 +155,22 @@ Rows MeasureMultiprocessing(const CaseContext& context) {
   auto measured =
       Interleave({Timed("forkserverd",
                         [&] { return RunToExit(daemon->client(), options); }),
-                  Asked(*script, "multiprocessing", kProcess)},
+                  As(Role::kPeer, Asked(*script, "multiprocessing", kProcess))},
                  context.PaceOf(kProcessRounds, kNoIdle));
   if (!measured) return measured.error();
   return MakeRows(
-      "multiprocessing/", *measured,
+      "multiprocessing", *measured,
       {{"multiprocessing", "forkserverd", Aim{40, /*at_least=*/true}}});
 }
 
 Rows MeasurePythonProcess(const CaseContext& context) {
   auto rows = RowsOfMethods(
-      "python_process/",
+      "python_process",
       MeasureMethods(context, /*bare=*/false, kProcess, kProcessRounds),
       Aim{2.5, /*at_least=*/true}, Aim{6, /*at_least=*/true});
   if (!rows) return rows;
   auto bare = RowsOfMethods(
-      "python_process/bare/",
+      "python_process/bare",
       MeasureMethods(context, /*bare=*/true, kProcess, kProcessRounds), {}, {});
   if (!bare) return bare;
   Append(*rows, *std::move(bare));
@@ -188,7 +179,7 @@ Rows MeasurePythonProcess(const CaseContext& context) {
 
 Rows MeasurePythonPool(const CaseContext& context) {
   return RowsOfMethods(
-      "python_pool/",
+      "python_pool",
       MeasureMethods(context, /*bare=*/false, kPool, kPoolRounds),
       Aim{3, /*at_least=*/true}, {});
 }
@@ -214,13 +205,13 @@ Rows MeasurePythonDjango(const CaseContext& context) {
   }
   Pace pace = context.PaceOf(kDjangoRounds, kNoIdle);
   if (context.quick) pace.rounds = 1;
-  auto measured = Interleave({WholeRun("stock", stock, output),
+  auto measured = Interleave({As(Role::kPeer, WholeRun("stock", stock, output)),
                               WholeRun("forkserverd/kept", kept, output),
                               WholeRun("forkserverd", own, output)},
                              pace);
   if (!measured) return measured.error();
   return MakeRows(
-      "python_django/", *measured,
+      "python_django", *measured,
       {{"forkserverd/kept", "stock", Aim{1.15}}, {"forkserverd", "stock", {}}});
 }
 

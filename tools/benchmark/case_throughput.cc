@@ -32,7 +32,7 @@ Contender Rate(std::string name, std::function<Result<void>()> batch) {
   return contender;
 }
 
-Rows MeasureRates(const CaseContext& context, const std::string& prefix,
+Rows MeasureRates(const CaseContext& context, const std::string& group,
                   const std::string& bare_name,
                   std::function<Result<void>()> bare_loop, Client& client,
                   const AsyncRequest& request) {
@@ -41,12 +41,13 @@ Rows MeasureRates(const CaseContext& context, const std::string& prefix,
       return RunInFlight(client, request, kBatch, many);
     });
   };
-  auto measured = Interleave({Rate(bare_name, std::move(bare_loop)),
-                              in_flight(1), in_flight(kManyInFlight)},
-                             context.PaceOf(kBatches, kNoIdle));
+  auto measured =
+      Interleave({As(Role::kLimit, Rate(bare_name, std::move(bare_loop))),
+                  in_flight(1), in_flight(kManyInFlight)},
+                 context.PaceOf(kBatches, kNoIdle));
   if (!measured) return measured.error();
   return MakeRows(
-      prefix, *measured,
+      group, *measured,
       {{"in_flight_1", bare_name, {}}, {"in_flight_32", bare_name, {}}},
       kRequestsPerSecond);
 }
@@ -61,7 +62,7 @@ Rows MeasureThroughputExec(const CaseContext& context) {
   Client& client = daemon->client();
   const SpawnOptions options = SpawnRequest({context.programs.tiny});
   return MeasureRates(
-      context, "throughput_exec/", "vfork_exec",
+      context, "throughput_exec", "vfork_exec",
       [&bare]() -> Result<void> {
         for (int i = 0; i < kBatch; ++i) {
           if (auto done = bare->VforkAndWait(); !done) return done;
@@ -82,7 +83,7 @@ Rows MeasureThroughputForked(const CaseContext& context) {
   Client& client = daemon->client();
   const ForkOptions options = ForkRequest("nothing");
   return MeasureRates(
-      context, "throughput_forked/", "fork",
+      context, "throughput_forked", "fork",
       [&helper] {
         BareForkQuestion question;
         question.count = kBatch;

@@ -5,6 +5,8 @@
 #include <forkserver/result.h>
 
 #include <chrono>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "tools/benchmark/private_daemon.h"
@@ -19,6 +21,8 @@ struct CaseContext {
   Stamp* stamp = nullptr;  // mapped by every zygote of the benchmark too
   bool quick = false;
   std::chrono::milliseconds patience{0};
+  // Takes what a case leaves out, and why.
+  std::function<void(std::string)> skip;
 
   // Few rounds when quick.
   Pace PaceOf(int rounds, std::chrono::microseconds idle) const {
@@ -48,6 +52,10 @@ Rows MeasurePythonProcess(const CaseContext& context);
 Rows MeasurePythonPool(const CaseContext& context);
 // Runs of a Django project's tests against Django's own parallel runs.
 Rows MeasurePythonDjango(const CaseContext& context);
+// Exec workers against other programs that start programs.
+Rows MeasurePeersTrue(const CaseContext& context);
+// Forked workers against AFL++'s forkserver.
+Rows MeasurePeersForked(const CaseContext& context);
 // `forkserver test` against runs without isolation, and with an exec per test.
 Rows MeasureHarnessDoctest(const CaseContext& context);
 Rows MeasureHarnessGtest(const CaseContext& context);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string_view>
@@ -52,10 +53,11 @@ Result<pid_t> Launch(const Command& command,
   }
   pid_t pid = 0;
   const int outcome =
-      ::posix_spawn(&pid, argv[0].c_str(), &streams, nullptr,
-                    PointersTo(argv).data(), PointersTo(environment).data());
+      ::posix_spawnp(&pid, argv[0].c_str(), &streams, nullptr,
+                     PointersTo(argv).data(), PointersTo(environment).data());
   ::posix_spawn_file_actions_destroy(&streams);
-  if (outcome != 0) return SystemError("posix_spawn(" + argv[0] + ")", outcome);
+  if (outcome != 0)
+    return SystemError("posix_spawnp(" + argv[0] + ")", outcome);
   return pid;
 }
 
@@ -90,6 +92,16 @@ Result<void> RunToEnd(const Command& command, const std::string& output) {
       Joined(command.argv) + " did not exit with 0:\n" + printed.str());
 }
 
+std::string FindInPath(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    std::string file = folder + "/" + name;
+    if (::access(file.c_str(), X_OK) == 0) return file;
+  }
+  return {};
+}
+
 Helper::Helper(pid_t pid, UniqueFd to, UniqueFd from, std::string name)
     : pid_(pid),
       to_(std::move(to)),
@@ -112,15 +124,15 @@ Helper::~Helper() {
   }
 }
 
-Result<Helper> Helper::Start(const Command& command) {
+Result<Helper> Helper::Start(const Command& command, const int (&ends)[2]) {
   auto to = MakePipe();
   if (!to) return to.error();
   auto from = MakePipe();
   if (!from) return from.error();
   posix_spawn_file_actions_t streams;
   ::posix_spawn_file_actions_init(&streams);
-  ::posix_spawn_file_actions_adddup2(&streams, to->read_end.get(), 0);
-  ::posix_spawn_file_actions_adddup2(&streams, from->write_end.get(), 1);
+  ::posix_spawn_file_actions_adddup2(&streams, to->read_end.get(), ends[0]);
+  ::posix_spawn_file_actions_adddup2(&streams, from->write_end.get(), ends[1]);
   const Result<pid_t> pid = Launch(command, streams);
   if (!pid) return pid.error();
   return Helper(*pid, std::move(to->write_end), std::move(from->read_end),
@@ -132,16 +144,19 @@ Result<void> Helper::Ask(const void* question, std::size_t question_bytes,
   const auto ended = [this] {
     return MakeError(error_code::kSystem, name_ + " ended or is broken");
   };
-  // Both are far smaller than PIPE_BUF, so they come whole.
+  // Far smaller than PIPE_BUF, so it goes whole.
   if (::write(to_.get(), question, question_bytes) !=
       static_cast<ssize_t>(question_bytes)) {
     return ended();
   }
-  ssize_t size;
-  do {
-    size = ::read(from_.get(), answer, answer_bytes);
-  } while (size < 0 && errno == EINTR);
-  if (size != static_cast<ssize_t>(answer_bytes)) return ended();
+  auto* place = static_cast<char*>(answer);
+  while (answer_bytes > 0) {
+    const ssize_t size = ::read(from_.get(), place, answer_bytes);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return ended();
+    place += size;
+    answer_bytes -= static_cast<std::size_t>(size);
+  }
   return {};
 }
 

@@ -9,7 +9,9 @@
 namespace {
 
 using forkserver::benchmark::kManyTests;
-using forkserver::benchmark::kSetUp;
+
+// Before main, as it is in programs with tables of their own.
+const unsigned kSetUp = forkserver::benchmark::SetUpSlowly();
 
 class Case : public testing::Test {
  public:

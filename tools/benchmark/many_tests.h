@@ -26,7 +26,4 @@ inline unsigned SetUpSlowly() {
   return value | 1u;
 }
 
-// Before main, as it is in programs with tables of their own.
-inline const unsigned kSetUp = SetUpSlowly();
-
 }  // namespace forkserver::benchmark

@@ -4,6 +4,7 @@
 #include <forkserver/result.h>
 
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 #include <functional>
 #include <iterator>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/benchmark/command.h"
 #include "tools/benchmark/report.h"
 #include "tools/benchmark/sampler.h"
 
@@ -43,6 +45,27 @@ inline Contender Timed(std::string name, std::function<Result<void>()> work) {
     if (auto done = work(); !done) return done.error();
     return std::vector<double>{ToMicroseconds(NowNs() - begun_ns)};
   };
+  return contender;
+}
+
+// `helper` times the work itself, in nanoseconds; asked by `question`.
+inline Contender SelfTimed(Helper& helper, std::string name, char question) {
+  Contender contender;
+  contender.series = {std::move(name)};
+  contender.run =
+      [&helper, question](
+          std::chrono::microseconds idle) -> Result<std::vector<double>> {
+    Idle(idle);
+    std::int64_t elapsed_ns = 0;
+    auto asked = helper.Ask(&question, 1, &elapsed_ns, sizeof(elapsed_ns));
+    if (!asked) return asked.error();
+    return std::vector<double>{ToMicroseconds(elapsed_ns)};
+  };
+  return contender;
+}
+
+inline Contender As(Role role, Contender contender) {
+  contender.role = role;
   return contender;
 }
 

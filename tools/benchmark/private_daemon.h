@@ -25,6 +25,7 @@ struct Programs {
   std::string forkserver;
   std::string many_doctests;
   std::string many_gtests;
+  std::string peers;  // a folder
 };
 
 inline constexpr char kZygoteName[] = "benchmark";

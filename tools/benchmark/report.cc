@@ -1,41 +1,11 @@
 #include "tools/benchmark/report.h"
 
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 namespace forkserver::benchmark {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string CpuModel() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("model name", 0) != 0) continue;
-    const std::size_t colon = line.find(": ");
-    if (colon != std::string::npos) return line.substr(colon + 2);
-  }
-  utsname system = {};
-  ::uname(&system);
-  return system.machine;
-}
-
-std::string Today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts = {};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 const Series* FindSeries(const std::vector<Series>& all,
                          const std::string& name) {
@@ -45,7 +15,13 @@ const Series* FindSeries(const std::vector<Series>& all,
   return found == all.end() ? nullptr : &*found;
 }
 
-// "forked/warm/fork/exit" beside "forked/warm/forkserverd/exit" is "fork/exit".
+}  // namespace
+
+bool Row::met() const {
+  if (!aim || !ratio) return false;
+  return aim->at_least ? *ratio >= aim->value : *ratio <= aim->value;
+}
+
 std::string WithoutSharedFolders(const std::string& name,
                                  const std::string& beside) {
   std::size_t begin = 0;
@@ -65,17 +41,11 @@ std::string FormatAim(const Row& row) {
   return text;
 }
 
-}  // namespace
-
-bool Row::met() const {
-  if (!aim || !ratio) return false;
-  return aim->at_least ? *ratio >= aim->value : *ratio <= aim->value;
-}
-
-std::vector<Row> MakeRows(const std::string& prefix,
+std::vector<Row> MakeRows(const std::string& group,
                           const std::vector<Series>& all,
                           const std::vector<Comparison>& comparisons,
                           const char* unit) {
+  const std::string prefix = group + "/";
   const bool rate = std::strcmp(unit, kRequestsPerSecond) == 0;
   std::vector<Row> rows;
   const auto add = [&](const std::string& name) -> Row* {
@@ -83,6 +53,8 @@ std::vector<Row> MakeRows(const std::string& prefix,
     if (series == nullptr) return nullptr;
     Row row;
     row.name = prefix + name;
+    row.group = group;
+    row.role = series->role;
     row.unit = unit;
     row.summary = Summarize(*series, rate);
     rows.push_back(std::move(row));
@@ -111,13 +83,16 @@ std::vector<Row> MakeRows(const std::string& prefix,
   return rows;
 }
 
-Facts DescribeMachine() {
-  utsname system = {};
-  ::uname(&system);
-  return {{"cpu", CpuModel()},
-          {"cores", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN))},
-          {"kernel", std::string(system.sysname) + " " + system.release},
-          {"date", Today()}};
+std::string DisturbedNote(const std::vector<Row>& rows) {
+  std::size_t samples = 0;
+  std::size_t disturbed = 0;
+  for (const Row& row : rows) {
+    samples += row.summary.samples;
+    disturbed += row.summary.disturbed;
+  }
+  if (disturbed * 10 <= samples) return {};
+  return "other processes ran during " +
+         std::to_string(disturbed * 100 / samples) + " % of these samples";
 }
 
 void PrintHeader(const Facts& machine, const Facts& versions) {
@@ -141,55 +116,10 @@ void PrintRows(const std::vector<Row>& rows) {
     }
     std::printf("\n");
   }
-  std::size_t samples = 0;
-  std::size_t disturbed = 0;
-  for (const Row& row : rows) {
-    samples += row.summary.samples;
-    disturbed += row.summary.disturbed;
-  }
-  if (disturbed * 10 > samples) {
-    std::printf("  (other processes ran during %zu %% of these samples)\n",
-                disturbed * 100 / samples);
-  }
+  const std::string note = DisturbedNote(rows);
+  if (!note.empty()) std::printf("  (%s)\n", note.c_str());
   std::printf("\n");
   std::fflush(stdout);
-}
-
-bool WriteJson(const std::string& path, const Facts& machine,
-               const Facts& versions, const std::vector<Row>& rows) {
-  Json document;
-  for (const auto& [name, value] : machine) document["machine"][name] = value;
-  document["machine"]["cores"] = ::sysconf(_SC_NPROCESSORS_ONLN);
-  for (const auto& [name, value] : versions) document["versions"][name] = value;
-  document["cases"] = Json::array();
-  for (const Row& row : rows) {
-    Json one;
-    one["name"] = row.name;
-    one["unit"] = row.unit;
-    one["samples"] = row.summary.samples;
-    one["disturbed"] = row.summary.disturbed;
-    one["median"] = row.summary.median;
-    one["p99"] = row.summary.p99;
-    one["q1"] = row.summary.q1;
-    one["q3"] = row.summary.q3;
-    one["reference"] = row.reference.empty() ? Json() : Json(row.reference);
-    one["ratio"] = row.ratio ? Json(*row.ratio) : Json();
-    one["aim"] = Json();
-    one["met"] = Json();
-    if (row.aim) {
-      one["aim"] = {{"kind", row.aim->at_least ? "at_least" : "at_most"},
-                    {"value", row.aim->value}};
-      one["met"] = row.met();
-    }
-    document["cases"].push_back(std::move(one));
-  }
-  std::ofstream file(path);
-  file << document.dump(2) << '\n';
-  file.close();
-  if (file) return true;
-  std::fprintf(stderr, "benchmark: %s cannot be written: %s\n", path.c_str(),
-               std::strerror(errno));
-  return false;
 }
 
 }  // namespace forkserver::benchmark

@@ -1,4 +1,4 @@
-// What the benchmark found: rows of figures, as a table and as JSON.
+// What the benchmark found: rows of figures, and the table of them.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,9 @@ struct Comparison {
 };
 
 struct Row {
-  std::string name;
+  std::string name;   // begins with its group and '/'
+  std::string group;  // what was measured in turn
+  Role role = Role::kForkserverd;
   std::string unit;
   Summary summary;
   std::string reference;  // empty: none
@@ -38,21 +40,27 @@ inline constexpr char kMicroseconds[] = "us";
 inline constexpr char kRequestsPerSecond[] = "requests/s";
 
 // A row for each comparison, with its reference before it where that has no
-// row yet. Names get `prefix` in front.
-std::vector<Row> MakeRows(const std::string& prefix,
+// row yet. Names get `group` and '/' in front.
+std::vector<Row> MakeRows(const std::string& group,
                           const std::vector<Series>& all,
                           const std::vector<Comparison>& comparisons,
                           const char* unit = kMicroseconds);
 
 // Where and with what it was measured, in the order of printing.
 using Facts = std::vector<std::pair<std::string, std::string>>;
-Facts DescribeMachine();
+
+// "forked/warm/fork/exit" beside "forked/warm/forkserverd/exit" is "fork/exit".
+std::string WithoutSharedFolders(const std::string& name,
+                                 const std::string& beside);
+
+// "<= 1.4  met", or nothing.
+std::string FormatAim(const Row& row);
+
+// What is wrong with figures that more than a tenth was disturbed of: a
+// sentence, or nothing.
+std::string DisturbedNote(const std::vector<Row>& rows);
 
 void PrintHeader(const Facts& machine, const Facts& versions);
 void PrintRows(const std::vector<Row>& rows);
-
-// False, with a message on standard error, if it cannot be written.
-bool WriteJson(const std::string& path, const Facts& machine,
-               const Facts& versions, const std::vector<Row>& rows);
 
 }  // namespace forkserver::benchmark

@@ -55,7 +55,7 @@ Result<std::vector<Series>> Interleave(const std::vector<Contender>& contenders,
   std::vector<Series> all;
   for (const Contender& contender : contenders) {
     for (const std::string& name : contender.series) {
-      all.push_back({name, {}});
+      all.push_back({name, {}, 0, contender.role});
       all.back().samples.reserve(static_cast<std::size_t>(pace.rounds));
     }
     // The first run pays for what is made once.

@@ -27,6 +27,13 @@ struct Pace {
   std::chrono::milliseconds patience{0};
 };
 
+// What a way is beside forkserverd's own.
+enum class Role {
+  kForkserverd,
+  kLimit,  // the bare way: what the system allows
+  kPeer,   // how others do it
+};
+
 // One way of doing the work.
 struct Contender {
   // The series that one run yields, in the order of its values.
@@ -36,6 +43,7 @@ struct Contender {
       run;
   // Run once unrecorded before each sample, when warm.
   bool warm_up = true;
+  Role role = Role::kForkserverd;
 };
 
 struct Series {
@@ -44,6 +52,7 @@ struct Series {
   // Of them, those of rounds that began while other processes ran. Where it
   // is most of them, the machine was too busy to measure on.
   std::size_t disturbed = 0;
+  Role role = Role::kForkserverd;
 };
 
 // Fails when a contender fails, with its error.

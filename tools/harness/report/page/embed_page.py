@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Makes the page of `forkserver test --html` out of its files, as C++.
+"""Makes a page out of its files, as a function of C++ that returns its text.
 
-  embed_page.py OUTPUT PAGE.html FILE.css... FILE.js...
+  embed_page.py OUTPUT HEADER NAMESPACE FUNCTION PAGE.html FILE.css... FILE.js...
 
 In the page a line `@css@` stands for the style sheets, `@js@` for the scripts,
 in the order in which they are given.
@@ -37,7 +37,7 @@ def literal(text):
 
 
 def main():
-    output, *paths = sys.argv[1:]
+    output, header, namespace, function, *paths = sys.argv[1:]
     page = next(p for p in paths if p.endswith(".html"))
     text = read(page)
     for mark, extension, end in (("@css@\n", ".css", "</style"),
@@ -50,11 +50,11 @@ def main():
         odd = next(c for c in text if not c.isascii())
         sys.exit(f"the page has {odd!r}: write it as an escape")
     with open(output, "w", encoding="utf-8") as file:
-        file.write('#include "tools/harness/report/page_text.h"\n\n'
-                   "namespace forkserver::harness {\n\n"
-                   "std::string_view PageText() {\n  return\n" +
+        file.write(f'#include "{header}"\n\n'
+                   f"namespace forkserver::{namespace} {{\n\n"
+                   f"std::string_view {function}() {{\n  return\n" +
                    literal(text) + ";\n}\n\n"
-                   "}  // namespace forkserver::harness\n")
+                   f"}}  // namespace forkserver::{namespace}\n")
 
 
 if __name__ == "__main__":

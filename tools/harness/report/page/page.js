@@ -79,37 +79,6 @@ function showVerdicts(run, wanted, changed) {
     number + " " + VERDICT_WORDS[verdict]).join(", "));
 }
 
-// Auto, light, dark; kept for the next page where the browser allows it.
-function useTheme(changed) {
-  const button = byId("theme");
-  const words = {"": "auto", light: "light", dark: "dark"};
-  let theme = "";
-  const apply = () => {
-    if (theme) document.documentElement.dataset.theme = theme;
-    else delete document.documentElement.dataset.theme;
-    button.textContent = "Theme: " + words[theme];
-    changed();
-  };
-  try {
-    const kept = localStorage.getItem("forkserver-theme");
-    if (kept in words) theme = kept;
-  } catch {
-    // No storage for pages from a file: then not.
-  }
-  button.addEventListener("click", () => {
-    const order = Object.keys(words);
-    theme = order[(order.indexOf(theme) + 1) % order.length];
-    try {
-      localStorage.setItem("forkserver-theme", theme);
-    } catch {
-      // As above.
-    }
-    apply();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
-  apply();
-}
-
 function begin() {
   const run = readRun(byId("run-data").textContent);
   run.begun = run.results.reduce((least, result) =>
@@ -152,7 +121,7 @@ function begin() {
   showHead(run);
   showVerdicts(run, wanted, show);
   showTargets(run, byId("targets"));
-  useTheme(() => timeline.recolour());
+  useTheme(byId("theme"), () => timeline.recolour());
   byId("zoom-in").addEventListener("click", timeline.zoomIn);
   byId("zoom-out").addEventListener("click", timeline.zoomOut);
   byId("zoom-fit").addEventListener("click", timeline.fit);

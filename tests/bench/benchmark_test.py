@@ -20,6 +20,8 @@ CASES = [
     "exec_tiny",
     "exec_true",
     "forked",
+    "forked_large",
+    "forked_busy",
     "multiprocessing",
     "throughput_exec",
     "throughput_forked",

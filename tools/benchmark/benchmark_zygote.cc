@@ -2,6 +2,9 @@
 //   stamp   writes the time of its first instruction and ends
 //   nothing ends
 //   sleep   lives until it is stopped
+//   spin    computes until it is stopped
+// the preload step
+//   gigabyte  fills so much memory
 // and by hand
 //   fork_and_wait  forks in this very process, as BareForkQuestion on standard
 //                  input says, and answers on standard output.
@@ -11,6 +14,8 @@
 
 #include <cerrno>
 #include <ctime>
+#include <string>
+#include <vector>
 
 #include "tools/benchmark/bare_fork.h"
 #include "tools/benchmark/sampler.h"
@@ -34,6 +39,17 @@ int DoNothing(WorkerContext&) { return 0; }
 
 int SleepForever(WorkerContext&) {
   for (;;) ::pause();
+}
+
+int Spin(WorkerContext&) {
+  for (volatile unsigned count = 0;;) count = count + 1;
+}
+
+// In the small pieces that programs allocate.
+forkserver::Result<void> FillGigabyte() {
+  static std::vector<std::string> pieces;
+  while (pieces.size() < (1u << 20)) pieces.emplace_back(1000, 'x');
+  return {};
 }
 
 bool ForkOnce(BareForkAnswer& answer) {
@@ -81,6 +97,8 @@ int main(int argc, char** argv) {
   zygote.AddEntry("stamp", WriteStamp);
   zygote.AddEntry("nothing", DoNothing);
   zygote.AddEntry("sleep", SleepForever);
+  zygote.AddEntry("spin", Spin);
+  zygote.AddPreload("gigabyte", FillGigabyte);
   zygote.AddEntry("fork_and_wait", ForkAndWait);
   return zygote.Serve();
 }

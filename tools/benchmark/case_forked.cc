@@ -13,6 +13,10 @@ namespace {
 
 constexpr int kWarmRounds = 1000;
 constexpr int kColdRounds = 150;
+constexpr int kLargeRounds = 40;
+constexpr int kBusyRounds = 300;
+constexpr char kSpares[] = "benchmark/spares";
+constexpr char kLarge[] = "benchmark/large";
 
 using Values = Result<std::vector<double>>;
 
@@ -53,6 +57,24 @@ Contender Forked(const std::string& way, Client& client,
   return contender;
 }
 
+// Until the client knows that its worker runs, which then goes on.
+Contender Answer(const std::string& way, Client& client,
+                 const ForkOptions& options) {
+  Contender contender;
+  contender.series = {way};
+  contender.run = [&client, options](std::chrono::microseconds) -> Values {
+    const std::int64_t begun_ns = NowNs();
+    auto worker = client.Fork(options);
+    const std::int64_t took_ns = NowNs() - begun_ns;
+    if (!worker) return worker.error();
+    auto stopped = client.Stop(worker->id, std::chrono::milliseconds(0));
+    if (!stopped) return stopped.error();
+    return std::vector<double>{ToMicroseconds(took_ns)};
+  };
+  contender.warm_up = false;
+  return contender;
+}
+
 }  // namespace
 
 Rows MeasureForked(const CaseContext& context) {
@@ -61,14 +83,17 @@ Rows MeasureForked(const CaseContext& context) {
   if (auto started = daemon->StartZygote(context.programs); !started) {
     return started.error();
   }
-  if (auto started = daemon->StartZygoteWithSpares(context.programs);
+  ZygoteOptions with_spares;
+  with_spares.name = kSpares;
+  with_spares.spares_max = 2;
+  if (auto started = daemon->StartZygote(context.programs, with_spares);
       !started) {
     return started.error();
   }
   auto helper = Helper::Start({{context.programs.zygote, "fork_and_wait"}});
   if (!helper) return helper.error();
   const ForkOptions options = ForkRequest("stamp");
-  const ForkOptions spare = ForkSpareRequest("stamp");
+  const ForkOptions spare = ForkRequest("stamp", kSpares);
   std::vector<Contender> contenders = {
       BareFork(*helper),
       Forked("forkserverd", daemon->client(), options, *context.stamp),
@@ -98,6 +123,45 @@ Rows MeasureForked(const CaseContext& context) {
                           comparisons));
   }
   return rows;
+}
+
+Rows MeasureForkedLarge(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  ZygoteOptions large;
+  large.name = kLarge;
+  large.preload = {"gigabyte"};
+  if (auto started = daemon->StartZygote(context.programs, large); !started) {
+    return started.error();
+  }
+  // By hand, where nothing moves its memory.
+  auto helper = Helper::Start(
+      {{context.programs.zygote, "--preload", "gigabyte", "fork_and_wait"}});
+  if (!helper) return helper.error();
+  const ForkOptions options = ForkRequest("stamp", kLarge);
+  auto measured = Interleave(
+      {BareFork(*helper),
+       Forked("forkserverd", daemon->client(), options, *context.stamp)},
+      context.PaceOf(kLargeRounds, kNoIdle));
+  if (!measured) return measured.error();
+  return MakeRows("forked_large", *measured,
+                  {{"forkserverd/first", "fork/first", {}},
+                   {"forkserverd/exit", "fork/exit", Aim{0.2}}});
+}
+
+Rows MeasureForkedBusy(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  if (auto started = daemon->StartZygote(context.programs); !started) {
+    return started.error();
+  }
+  auto measured =
+      Interleave({Answer("idle worker", daemon->client(), ForkRequest("sleep")),
+                  Answer("busy worker", daemon->client(), ForkRequest("spin"))},
+                 context.PaceOf(kBusyRounds, kNoIdle));
+  if (!measured) return measured.error();
+  return MakeRows("forked_busy", *measured,
+                  {{"busy worker", "idle worker", Aim{1.3}}});
 }
 
 }  // namespace forkserver::benchmark

@@ -37,6 +37,10 @@ Rows MeasureExecTiny(const CaseContext& context);
 Rows MeasureExecTrue(const CaseContext& context);
 // Forked workers against fork in a process of the same size.
 Rows MeasureForked(const CaseContext& context);
+// The same from a zygote of a gigabyte.
+Rows MeasureForkedLarge(const CaseContext& context);
+// The answer to a request whose worker computes from its first instruction on.
+Rows MeasureForkedBusy(const CaseContext& context);
 // Requests per second.
 Rows MeasureThroughputExec(const CaseContext& context);
 Rows MeasureThroughputForked(const CaseContext& context);

@@ -32,6 +32,8 @@ constexpr Case kCases[] = {
     {"exec_tiny", MeasureExecTiny},
     {"exec_true", MeasureExecTrue},
     {"forked", MeasureForked},
+    {"forked_large", MeasureForkedLarge},
+    {"forked_busy", MeasureForkedBusy},
     {"multiprocessing", MeasureMultiprocessing},
     {"throughput_exec", MeasureThroughputExec},
     {"throughput_forked", MeasureThroughputForked},

@@ -93,19 +93,10 @@ Result<PrivateDaemon> PrivateDaemon::Start(const Programs& programs) {
   return PrivateDaemon(folder, *pid, *std::move(client));
 }
 
-Result<void> PrivateDaemon::StartZygote(const Programs& programs) {
-  ZygoteOptions options;
-  options.name = kZygoteName;
+Result<void> PrivateDaemon::StartZygote(const Programs& programs,
+                                        ZygoteOptions options) {
+  if (options.name.empty()) options.name = kZygoteName;
   options.argv = {programs.zygote};
-  auto zygote = client_.StartZygote(options);
-  return zygote ? Result<void>() : zygote.error();
-}
-
-Result<void> PrivateDaemon::StartZygoteWithSpares(const Programs& programs) {
-  ZygoteOptions options;
-  options.name = kSpareZygoteName;
-  options.argv = {programs.zygote};
-  options.spares_max = 2;
   auto zygote = client_.StartZygote(options);
   return zygote ? Result<void>() : zygote.error();
 }
@@ -117,17 +108,11 @@ SpawnOptions SpawnRequest(std::vector<std::string> argv) {
   return options;
 }
 
-ForkOptions ForkRequest(std::string entry) {
+ForkOptions ForkRequest(std::string entry, std::string zygote) {
   ForkOptions options;
-  options.zygote = kZygoteName;
+  options.zygote = std::move(zygote);
   options.entry = std::move(entry);
   options.null_streams = true;
-  return options;
-}
-
-ForkOptions ForkSpareRequest(std::string entry) {
-  ForkOptions options = ForkRequest(std::move(entry));
-  options.zygote = kSpareZygoteName;
   return options;
 }
 

@@ -29,7 +29,6 @@ struct Programs {
 };
 
 inline constexpr char kZygoteName[] = "benchmark";
-inline constexpr char kSpareZygoteName[] = "benchmark/spares";
 
 class PrivateDaemon {
  public:
@@ -44,9 +43,9 @@ class PrivateDaemon {
   std::string socket() const { return folder_ + "/d.sock"; }
 
   // Starts benchmark_zygote in it.
-  // The second keeps spares, for ForkSpareRequest.
-  Result<void> StartZygote(const Programs& programs);
-  Result<void> StartZygoteWithSpares(const Programs& programs);
+  // The benchmark's program, by default as kZygoteName.
+  Result<void> StartZygote(const Programs& programs,
+                           ZygoteOptions options = {});
 
  private:
   PrivateDaemon(std::string folder, pid_t pid, Client client);
@@ -57,8 +56,7 @@ class PrivateDaemon {
 
 // Streams on /dev/null, everything else the benchmark's own.
 SpawnOptions SpawnRequest(std::vector<std::string> argv);
-ForkOptions ForkRequest(std::string entry);
-ForkOptions ForkSpareRequest(std::string entry);
+ForkOptions ForkRequest(std::string entry, std::string zygote = kZygoteName);
 
 // From the request to the exit record by the fastest way of the SDK: one
 // request, one answer. A worker that does not exit with 0 is an error.

@@ -17,6 +17,7 @@ namespace {
 
 std::vector<MeasuredWorker> Measure(const std::vector<WorkerInfo>& workers) {
   std::vector<MeasuredWorker> measured;
+  measured.reserve(workers.size());
   for (const WorkerInfo& worker : workers) {
     measured.push_back({worker, ReadMemoryUse(static_cast<pid_t>(worker.pid))});
   }

@@ -21,6 +21,8 @@ constexpr int kRounds = 10;
 // all.
 constexpr int kSample = 40;
 constexpr char kSlots[] = "2";
+// While one test is being started another can run.
+constexpr char kOneSlotMore[] = "3";
 
 // One of the frameworks.
 struct Framework {
@@ -40,20 +42,24 @@ Result<std::int64_t> TimeOf(const Command& command, const std::string& output) {
   return NowNs() - begun_ns;
 }
 
-// Both in turn, and the difference.
+// All in turn, and the differences.
 Contender Isolated(const Command& once, const Command& isolated,
-                   const std::string& output) {
+                   const Command& one_slot_more, const std::string& output) {
   Contender contender;
-  contender.series = {"unisolated", "forkserver", "forkserver - unisolated"};
+  contender.series = {"unisolated", "forkserver", "forkserver - unisolated",
+                      "forkserver -j 3", "forkserver -j 3 - unisolated"};
   contender.warm_up = false;
   contender.run = [=](std::chrono::microseconds) -> Values {
     auto first = TimeOf(once, output);
     if (!first) return first.error();
     auto second = TimeOf(isolated, output);
     if (!second) return second.error();
-    return std::vector<double>{PerTest(*first, kManyTests),
-                               PerTest(*second, kManyTests),
-                               PerTest(*second - *first, kManyTests)};
+    auto third = TimeOf(one_slot_more, output);
+    if (!third) return third.error();
+    return std::vector<double>{
+        PerTest(*first, kManyTests), PerTest(*second, kManyTests),
+        PerTest(*second - *first, kManyTests), PerTest(*third, kManyTests),
+        PerTest(*third - *first, kManyTests)};
   };
   return contender;
 }
@@ -104,14 +110,17 @@ Rows Measure(const CaseContext& context, const std::string& group,
        "FORKSERVER_BIN=" + context.programs.forkserverd.substr(
                                0, context.programs.forkserverd.rfind('/'))},
       folder};
+  Command one_slot_more = isolated;
+  one_slot_more.argv[3] = kOneSlotMore;
   const std::string numbers = "seq 0 " + std::to_string(kSample - 1);
   const Command exec = {{"/bin/sh", "-c",
                          numbers + " | xargs -P " + kSlots + " -I '{}' '" +
                              framework.program + "' '" + framework.one_test +
                              "{}'"}};
   const Command ctest = {{"ctest", "-j", kSlots, "-Q"}, {}, folder};
-  std::vector<Contender> contenders = {Isolated(once, isolated, output),
-                                       Sampled("exec per test", exec, output)};
+  std::vector<Contender> contenders = {
+      Isolated(once, isolated, one_slot_more, output),
+      Sampled("exec per test", exec, output)};
   const bool has_ctest = RunToEnd({{"ctest", "--version"}}, output).has_value();
   if (has_ctest) contenders.push_back(Sampled("ctest -j", ctest, output));
   Pace pace = context.PaceOf(kRounds, kNoIdle);
@@ -122,6 +131,8 @@ Rows Measure(const CaseContext& context, const std::string& group,
   std::vector<Comparison> comparisons = {
       {"forkserver", "unisolated", {}},
       {"forkserver - unisolated", "", {}},
+      {"forkserver -j 3", "unisolated", {}},
+      {"forkserver -j 3 - unisolated", "", {}},
       {"exec per test", "forkserver", Aim{20, /*at_least=*/true}}};
   if (has_ctest) {
     comparisons.push_back({"ctest -j", "forkserver", Aim{20, true}});

@@ -11,7 +11,9 @@ descriptors are as many as at first, it has no zombie, it exits 0 on SIGTERM,
 and no process that it made lives on.
 """
 
+import ctypes
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -59,6 +61,25 @@ def read_file(path):
 def is_sanitized(program):
     """A sanitizer's handler is in the place of ours, and of the system's."""
     return b"__asan_init" in read_file(program)
+
+
+def has_huge_pages(size):
+    """This machine can move so many bytes into huge pages now: they are not
+    switched off, it is Linux 6.1 or later, and memory is not too scattered."""
+    enabled = read_file("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not enabled or b"[never]" in enabled:
+        return False
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.write(b"x" * size)
+        first = ctypes.c_char.from_buffer(memory)
+        address = ctypes.addressof(first)
+        del first
+        begin = -(-address // (2 << 20)) * (2 << 20)
+        collapse = 25
+        return libc.madvise(begin, address + size - begin >> 21 << 21,
+                            collapse) == 0
 
 
 def processes():

@@ -2,6 +2,7 @@
 
 import unittest
 
+from daemon_fixture import has_huge_pages
 from wire import read_file
 from zygote_fixture import ZygoteTestCase
 
@@ -16,9 +17,8 @@ def huge_bytes(pid):
 class ForkCostTest(ZygoteTestCase):
 
     def test_what_is_large_is_in_huge_pages(self):
-        enabled = read_file("/sys/kernel/mm/transparent_hugepage/enabled")
-        if not enabled or b"[never]" in enabled:
-            self.skipTest("kernel: huge pages are switched off")
+        if not has_huge_pages(64 << 20):
+            self.skipTest("kernel: it has no huge pages to give")
         client = self.client()
         zygote = self.start(client, preload=["fills_memory"])
         # Of 64 MB, less what there is no huge page for.

@@ -9,7 +9,7 @@ import sys
 import unittest
 
 import forkserver
-from daemon_fixture import read_file
+from daemon_fixture import has_huge_pages, read_file
 from zygote_case import ZygoteTestCase, alive, wait_for
 
 
@@ -71,9 +71,8 @@ class ReportTest(ZygoteTestCase):
 class MemoryTest(ZygoteTestCase):
 
     def test_what_is_large_is_in_huge_pages(self):
-        enabled = read_file("/sys/kernel/mm/transparent_hugepage/enabled")
-        if not enabled or b"[never]" in enabled:
-            self.skipTest("kernel: huge pages are switched off")
+        if not has_huge_pages(64 << 20):
+            self.skipTest("kernel: it has no huge pages to give")
         module = self.write("""
             data = bytearray(b"x") * (64 << 20)
             def end(): return data[-1:]

@@ -184,8 +184,9 @@ void PreferShortSlices() {
     std::uint64_t deadline_ns;
     std::uint64_t period_ns;
   } attributes = {};
-  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0) !=
-          0 ||
+  // Six arguments, as whoever stands in the place of syscall(2) reads them.
+  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0, 0,
+                0) != 0 ||
       attributes.policy != SCHED_OTHER || attributes.nice < 0) {
     return;
   }
@@ -193,7 +194,7 @@ void PreferShortSlices() {
   attributes.size = sizeof(attributes);
   attributes.flags = kResetOnFork;
   attributes.runtime_ns = 100'000;  // the least that there is
-  ::syscall(SYS_sched_setattr, 0, &attributes, 0);
+  ::syscall(SYS_sched_setattr, 0, &attributes, 0, 0, 0, 0);
 }
 
 char** OwnEnvironment() { return environ; }

@@ -49,6 +49,8 @@ class Client:
             self.socket.close()
             raise
         self.env = ["PATH=/usr/bin:/bin", f"{MARKER}={marker}"]
+        if "ASAN_OPTIONS" in os.environ:
+            self.env.append("ASAN_OPTIONS=" + os.environ["ASAN_OPTIONS"])
         self.frames = collections.deque()
         self.buffer = b""
         self.last_id = 0

@@ -15,7 +15,8 @@ SUMMARY = ("FAILED  51 passed (1 flaky), 2 failed, 2 crashed, 1 timed out, "
 def environment(**changes):
     """An environment that says nothing of the terminal, with changes."""
     base = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "LC_ALL": "C.UTF-8"}
+            "LC_ALL": "C.UTF-8",
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS")}
     base.update(changes)
     return {name: value for name, value in base.items() if value is not None}
 

@@ -30,6 +30,7 @@ std::vector<std::uint64_t> ProcessMemory::ReadWords(std::uint64_t address,
                                                     std::size_t count) const {
   const std::string data = Read(address, count * sizeof(std::uint64_t));
   std::vector<std::uint64_t> words(data.size() / sizeof(std::uint64_t));
+  if (words.empty()) return words;
   std::memcpy(words.data(), data.data(), words.size() * sizeof(std::uint64_t));
   return words;
 }

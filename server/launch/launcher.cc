@@ -59,11 +59,14 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       zygotes_(poll_set_, reaper_, keeper_, events_),
       examiner_(poll_set_, reaper_) {
   reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
-  if (child_signal_) {
-    static_cast<void>(
-        poll_set_.Add(child_signal_.get(),
-                      MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
-  }
+  if (!child_signal_) return;
+  const bool listens =
+      poll_set_
+          .Add(child_signal_.get(),
+               MakeToken(kChildSignalKey, TokenKind::kChildSignal))
+          .has_value();
+  // There was no memory for it: by sweeps until there is.
+  if (!listens) SweepBefore(kSweepEveryNs);
 }
 
 Launcher::~Launcher() = default;

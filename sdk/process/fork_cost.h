@@ -7,7 +7,7 @@ namespace forkserver {
 
 // Gives memory that is free back to the system, and moves what is large and
 // filled into huge pages. To be called once, when everything is loaded: it
-// copies that memory, about a second for a gigabyte. Does what the system can,
+// copies that memory, seconds for a gigabyte. Does what the system can,
 // and nothing where huge pages are switched off. macOS: gives back only.
 void MakeForksCheap();
 

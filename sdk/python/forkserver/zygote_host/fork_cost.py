@@ -18,7 +18,7 @@ _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+)")
 def make_forks_cheap() -> None:
     """Gives memory that is free back to the system, and moves what is large
     and filled into huge pages. To be called once, when everything is loaded:
-    it copies that memory, about a second for a gigabyte. Does what the system
+    it copies that memory, seconds for a gigabyte. Does what the system
     can, and nothing where huge pages are switched off."""
     system.trim_memory()
     if not system.LINUX or system.resident_bytes() < _LEAST_BYTES:

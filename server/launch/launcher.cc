@@ -59,6 +59,10 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       zygotes_(poll_set_, reaper_, keeper_, events_),
       examiner_(poll_set_, reaper_) {
   reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
+  ListenToChildSignal();
+}
+
+void Launcher::ListenToChildSignal() {
   if (!child_signal_) return;
   const bool listens =
       poll_set_
@@ -386,11 +390,7 @@ void Launcher::Sweep() {
       zygotes_.TakeOver(pid);
     }
   }
-  if (child_signal_) {
-    static_cast<void>(
-        poll_set_.Add(child_signal_.get(),
-                      MakeToken(kChildSignalKey, TokenKind::kChildSignal)));
-  }
+  ListenToChildSignal();
 }
 
 }  // namespace forkserver::server

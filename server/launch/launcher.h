@@ -134,6 +134,7 @@ class Launcher {
   void OnStatus(ProcessKey key);
   void OnEnd(ProcessKey key);
   void OnChildSignal();
+  void ListenToChildSignal();
   void Sweep();
 
   PollSet poll_set_;

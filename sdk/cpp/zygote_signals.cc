@@ -1,18 +1,27 @@
 #include "sdk/cpp/zygote_signals.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/select.h>
 
 namespace forkserver {
 namespace {
 
-// Written by the handler, which runs only inside of pselect(2), and so never
-// while TakeHints reads. What does not fit is found by looking at everything.
+// Written by the handler in the loop's thread, inside of pselect(2), and so
+// never while TakeHints reads. What does not fit is found by looking at
+// everything.
 constexpr int kMaxHints = 256;
 volatile pid_t hints[kMaxHints];
 volatile std::sig_atomic_t hint_count = 0;
+pthread_t loop_thread;
 
-void NoteEndedChild(int, siginfo_t* info, void*) {
+void NoteEndedChild(int number, siginfo_t* info, void*) {
+  // A thread that a preload step left may take the signal while the loop has
+  // it blocked. The loop then hears of it without its pid.
+  if (::pthread_equal(::pthread_self(), loop_thread) == 0) {
+    ::pthread_kill(loop_thread, number);
+    return;
+  }
   if (hint_count >= kMaxHints) return;
   hints[hint_count] = info->si_pid;
   hint_count = hint_count + 1;
@@ -22,6 +31,7 @@ void NoteEndedChild(int, siginfo_t* info, void*) {
 
 ZygoteSignals::ZygoteSignals() {
   hint_count = 0;
+  loop_thread = ::pthread_self();
   sigset_t child = {};
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);

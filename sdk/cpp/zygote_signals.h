@@ -5,7 +5,8 @@
 // handler notes the pid that it tells of. Signals coalesce: the pids are
 // hints, to be completed by a look at all children. SIGPIPE is ignored.
 //
-// At most one object at a time in a process, in its only thread.
+// At most one object at a time in a process, in the thread that runs the loop.
+// Where a zygote is allowed other threads, they may have SIGCHLD unblocked.
 #pragma once
 
 #include <sys/types.h>

@@ -44,6 +44,15 @@ class AuditTest(ZygoteTestCase):
         self.assert_error("bad_request", self.start, client, "other",
                           audit_policy="hope")
 
+    def test_a_thread_that_is_allowed_does_not_hide_the_end_of_a_worker(self):
+        client = self.client()
+        self.start(client, preload=["starts_thread"], audit_policy="allow")
+        # The signal goes to that thread when it comes just before the zygote
+        # waits again: now and then.
+        for _ in range(200):
+            record = client.wait(self.fork(client, "echo"))
+            self.assertEqual(record["code"], 0)
+
     def test_a_nested_one_is_audited_again(self):
         client = self.client()
         self.start(client)

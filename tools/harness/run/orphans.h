@@ -1,12 +1,14 @@
 // Processes that a test left behind, outside of its process group: orphans go
 // to forkserverd, which is their subreaper. Linux; elsewhere none is found.
 //
-// Reads /proc; does not block.
+// Reads /proc. Does not block but for the moment in which a process executes
+// a program: at most 100 ms each.
 #pragma once
 
 #include <sys/types.h>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,9 @@ class OrphanSearch {
                            const std::string& page_name, pid_t group);
 
  private:
+  std::set<pid_t> ListChildren() const;
+  std::set<pid_t> ReadChildren() const;
+
   pid_t daemon_;
   UniqueFd children_;  // the daemon's, in /proc
   // What they are known by; nobody's are empty. Those that are gone are

@@ -45,9 +45,23 @@ std::vector<pid_t> ParsePids(std::string_view text) {
   return pids;
 }
 
+// The environment that it was executed with. In the midst of an execve(2) a
+// process has none for a moment, as it has no arguments.
+std::string ReadEnvironment(pid_t pid) {
+  constexpr int kPatienceMs = 100;
+  const std::string path = ProcPath(pid, "environ");
+  std::string environment;
+  for (int waited_ms = 0; waited_ms < kPatienceMs; ++waited_ms) {
+    environment = ReadFile(path);
+    if (!environment.empty() || ProcessHasEnded(pid)) break;
+    if (!ReadFile(ProcPath(pid, "cmdline")).empty()) return ReadFile(path);
+    ::usleep(1000);
+  }
+  return environment;
+}
+
 std::string FindAttempt(pid_t pid) {
-  // The environment that it was executed with.
-  const std::string environment = ReadFile(ProcPath(pid, "environ"));
+  const std::string environment = ReadEnvironment(pid);
   for (std::size_t at = 0; at < environment.size();) {
     const std::size_t end =
         std::min(environment.find('\0', at), environment.size());
@@ -107,18 +121,9 @@ OrphanSearch::OrphanSearch(pid_t daemon)
 std::vector<Orphan> OrphanSearch::Find(const std::string& attempt_id,
                                        const std::string& page_name,
                                        pid_t group) {
-  std::string text;
-  char buffer[8192];
-  ssize_t size;
-  do {
-    size = ::pread(children_.get(), buffer, sizeof(buffer),
-                   static_cast<off_t>(text.size()));
-    if (size > 0) text.append(buffer, static_cast<std::size_t>(size));
-    // One read(2) of such a file is at most a page; much less is the end.
-  } while (size > 2048);
   std::map<pid_t, Child> now;
   std::vector<Orphan> found;
-  for (const pid_t pid : ParsePids(text)) {
+  for (const pid_t pid : ListChildren()) {
     const auto known = known_.find(pid);
     Child child;
     if (known != known_.end()) {
@@ -135,6 +140,31 @@ std::vector<Orphan> OrphanSearch::Find(const std::string& attempt_id,
   }
   known_ = std::move(now);
   return found;
+}
+
+std::set<pid_t> OrphanSearch::ListChildren() const {
+  std::set<pid_t> pids = ReadChildren();
+  const bool as_before =
+      pids.size() == known_.size() &&
+      std::equal(pids.begin(), pids.end(), known_.begin(),
+                 [](pid_t pid, const auto& one) { return pid == one.first; });
+  // The kernel may leave one out while another is reaped.
+  if (!as_before) pids.merge(ReadChildren());
+  return pids;
+}
+
+std::set<pid_t> OrphanSearch::ReadChildren() const {
+  std::string text;
+  char buffer[8192];
+  ssize_t size;
+  do {
+    size = ::pread(children_.get(), buffer, sizeof(buffer),
+                   static_cast<off_t>(text.size()));
+    if (size > 0) text.append(buffer, static_cast<std::size_t>(size));
+    // One read(2) of such a file is at most a page; much less is the end.
+  } while (size > 2048);
+  const std::vector<pid_t> pids = ParsePids(text);
+  return {pids.begin(), pids.end()};
 }
 
 }  // namespace forkserver::harness

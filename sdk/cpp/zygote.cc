@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
@@ -19,6 +20,10 @@ namespace {
 
 constexpr char kControlVariable[] = "FORKSERVER_ZYGOTE_CONTROL_FD";
 constexpr char kReportVariable[] = "FORKSERVER_ZYGOTE_REPORT_FD";
+
+// forkserverd sets it to this, unless the request has a value of its own.
+constexpr char kBindVariable[] = "LD_BIND_NOW";
+constexpr std::string_view kBindValue = "forkserver";
 
 // The open descriptor that the variable names. `error` tells what is wrong.
 UniqueFd TakeDescriptor(const char* variable, std::string& error) {
@@ -67,6 +72,8 @@ Zygote::Zygote(int argc, char** argv) : impl_(std::make_unique<Impl>()) {
   }
   ::unsetenv(kControlVariable);
   ::unsetenv(kReportVariable);
+  const char* const bind = std::getenv(kBindVariable);
+  if (bind != nullptr && bind == kBindValue) ::unsetenv(kBindVariable);
   // Now, before the program changes it: later the requests' variables are
   // compared with what the zygote was given.
   for (char** variable = environ; *variable != nullptr; ++variable) {

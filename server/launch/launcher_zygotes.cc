@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
@@ -28,6 +29,17 @@ Result<ZygotePipes> MakeZygotePipes() {
   Result<Pipe> report = MakePipe();
   if (!report) return LaunchError("pipe", report.error());
   return ZygotePipes{std::move(*control), std::move(*report)};
+}
+
+// Linux resolves a function's symbol when it is called first, which would be
+// in worker after worker. A zygote knows the value and takes it out again.
+void BindAtStart(std::vector<std::string>& env) {
+  constexpr std::string_view kVariable = "LD_BIND_NOW=";
+  const bool is_given =
+      std::any_of(env.begin(), env.end(), [&](const std::string& variable) {
+        return variable.compare(0, kVariable.size(), kVariable) == 0;
+      });
+  if (!is_given) env.push_back(std::string(kVariable) + "forkserver");
 }
 
 }  // namespace
@@ -58,6 +70,7 @@ Result<void> Launcher::LaunchZygote(ProcessKey key, std::string id,
   setup.env.push_back("FORKSERVER_ZYGOTE_CONTROL_FD=" + std::to_string(next));
   setup.env.push_back("FORKSERVER_ZYGOTE_REPORT_FD=" +
                       std::to_string(next + 1));
+  BindAtStart(setup.env);
   UniqueFd standard_error;
   if (!has_stderr) {
     Result<Pipe> pipe = MakePipe();

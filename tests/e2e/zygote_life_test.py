@@ -191,6 +191,26 @@ class LifeTest(ZygoteTestCase):
         self.assert_error("stale_environment", self.start, client, "n",
                           parent="z", env=["LC_ALL=C"])
 
+    @unittest.skipUnless(os.path.isdir("/proc/self"), "os: no /proc")
+    def test_it_is_started_with_its_symbols_bound_and_nobody_sees_how(self):
+        client = self.client()
+        client.env = [variable for variable in client.env
+                      if not variable.startswith("LD_BIND_NOW=")]
+
+        def given(zygote):
+            with open(f"/proc/{zygote['pid']}/environ", "rb") as file:
+                return [variable for variable in file.read().split(b"\0")
+                        if variable.startswith(b"LD_BIND_NOW=")]
+        self.assertEqual(given(self.start(client)),
+                         [b"LD_BIND_NOW=forkserver"])
+        # A frozen variable, which the worker's request does not have.
+        self.assertEqual(self.call(client, "echo", b"x")[0], b"x")
+        own = self.start(client, "own", env=["LD_BIND_NOW=1"])
+        self.assertEqual(given(own), [b"LD_BIND_NOW=1"])
+        error = self.assert_error("stale_environment", self.fork, client,
+                                  "echo", zygote="own")
+        self.assertIn("LD_BIND_NOW", error.message)
+
     def test_a_killed_daemon_takes_zygotes_and_workers_with_it(self):
         client = self.client()
         pids = [self.start(client, keep=True)["pid"],

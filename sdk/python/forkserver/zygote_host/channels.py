@@ -10,6 +10,9 @@ from forkserver.errors import make_error
 
 CONTROL_VARIABLE = "FORKSERVER_ZYGOTE_CONTROL_FD"
 REPORT_VARIABLE = "FORKSERVER_ZYGOTE_REPORT_FD"
+# forkserverd sets LD_BIND_NOW to this, unless the request has a value of its
+# own.
+_BIND_VALUE = "forkserver"
 
 
 class Channels(NamedTuple):
@@ -22,6 +25,8 @@ class Channels(NamedTuple):
 def take_channels() -> Channels:
     """Takes both out of the environment. Raises Error."""
     fds = [_take(name) for name in (CONTROL_VARIABLE, REPORT_VARIABLE)]
+    if os.environ.get("LD_BIND_NOW") == _BIND_VALUE:
+        del os.environ["LD_BIND_NOW"]
     return Channels(socket.socket(fileno=move_up(fds[0])), move_up(fds[1]),
                     dict(os.environ))
 

@@ -43,6 +43,7 @@ void SendSignalTo(pid_t pid, int signal, bool group) {
 }  // namespace
 
 void ZygoteChildren::Add(pid_t pid, std::string worker, Traits traits) {
+  newest_[next_newest_++ % newest_.size()] = pid;
   by_worker_[worker] = pid;
   by_pid_[pid] = Child{std::move(worker), traits};
 }
@@ -107,6 +108,10 @@ void ZygoteChildren::ReportCrash(const Child& child, const ChildEnd& end) {
 void ZygoteChildren::CollectOne(pid_t pid) {
   if (by_pid_.find(pid) == by_pid_.end()) return;
   if (auto end = PeekEndedChild(pid, ChildWait::kPoll)) Finish(*end);
+}
+
+void ZygoteChildren::CollectNewest() {
+  for (const pid_t pid : newest_) CollectOne(pid);
 }
 
 void ZygoteChildren::CollectAll() {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -18,6 +19,8 @@ namespace {
 
 // A stream of requests must not keep the ends of children waiting for ever.
 constexpr int kRequestsPerCollectAll = 64;
+// Of many children, a look at all takes at most this part of the time.
+constexpr std::int64_t kCollectAllPart = 50;
 
 void Log(const Error& error) {
   std::fprintf(stderr, "forkserver: zygote: %s\n", error.ToString().c_str());
@@ -87,7 +90,10 @@ ZygoteServer::Next ZygoteServer::Turn() {
   if (frame->has_value()) {
     const Next next = HandleFrame(**frame);
     if (next != Next::kGoOn) return next;
-    if (++requests_since_collect_all_ >= kRequestsPerCollectAll) CollectAll();
+    if (++requests_since_collect_all_ >= kRequestsPerCollectAll &&
+        IsCollectAllDue()) {
+      CollectAll();
+    }
     signals_->Poll();
     return Next::kGoOn;
   }
@@ -96,13 +102,11 @@ ZygoteServer::Next ZygoteServer::Turn() {
     next_fds_lost_ = !reader_.at_boundary();
     reader_.TakeFds(reader_.fds_available());
   }
-  const std::int64_t wait_ns =
-      collect_all_ ? 0 : spares_.NextInNs(MonotonicNanoseconds());
-  switch (signals_->Wait(channels_.control.get(), wait_ns)) {
+  switch (signals_->Wait(channels_.control.get(), WaitNs())) {
     case ZygoteSignals::Wake::kInterrupted:
       return Next::kGoOn;
     case ZygoteSignals::Wake::kIdle:
-      if (collect_all_) {
+      if (collect_all_ && IsCollectAllDue()) {
         CollectAll();
       } else {
         ForkSpare();
@@ -120,13 +124,33 @@ void ZygoteServer::CollectHinted() {
   for (const pid_t pid : hinted_) children_.CollectOne(pid);
   hinted_.clear();
   collect_all_ = true;
+  if (!children_.are_few()) children_.CollectNewest();
   ForgetEndedSpares();
+}
+
+bool ZygoteServer::IsCollectAllDue() const {
+  return children_.are_few() ||
+         MonotonicNanoseconds() >= collect_all_not_before_ns_;
+}
+
+std::int64_t ZygoteServer::WaitNs() const {
+  if (collect_all_ && children_.are_few()) return 0;
+  const std::int64_t now_ns = MonotonicNanoseconds();
+  const std::int64_t spare_ns = spares_.NextInNs(now_ns);
+  if (!collect_all_) return spare_ns;
+  const std::int64_t collect_ns =
+      std::max<std::int64_t>(0, collect_all_not_before_ns_ - now_ns);
+  return spare_ns < 0 ? collect_ns : std::min(spare_ns, collect_ns);
 }
 
 void ZygoteServer::CollectAll() {
   collect_all_ = false;
   requests_since_collect_all_ = 0;
+  const std::int64_t begun_ns = MonotonicNanoseconds();
   children_.CollectAll();
+  const std::int64_t ended_ns = MonotonicNanoseconds();
+  collect_all_not_before_ns_ =
+      ended_ns + kCollectAllPart * (ended_ns - begun_ns);
   ForgetEndedSpares();
 }
 

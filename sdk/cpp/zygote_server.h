@@ -59,6 +59,9 @@ class ZygoteServer {
   Next Turn();
   void CollectHinted();
   void CollectAll();
+  // Until CollectAll is due, or a spare; -1: neither.
+  std::int64_t WaitNs() const;
+  bool IsCollectAllDue() const;
   Next ReadControl();
   Next HandleFrame(std::string_view payload);
   // Takes what came with a frame; `complete` is false if some were lost.
@@ -108,6 +111,7 @@ class ZygoteServer {
   // Somebody may have ended of whom no hint told. True at first: preload steps
   // may have left children.
   bool collect_all_ = true;
+  std::int64_t collect_all_not_before_ns_ = 0;
   int requests_since_collect_all_ = 0;
 };
 

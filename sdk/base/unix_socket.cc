@@ -135,6 +135,11 @@ void SetNonBlocking(int fd) {
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+void MoveUp(UniqueFd& fd, int number) {
+  UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, number));
+  if (moved) fd = std::move(moved);
+}
+
 void SetCloseOnExec(int fd) { ::fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
 long SendWithFds(int socket, const void* data, std::size_t size, const int* fds,

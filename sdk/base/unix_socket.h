@@ -41,6 +41,10 @@ struct Pipe {
 // safe there because the daemon and zygotes have one thread).
 Result<Pipe> MakePipe(bool non_blocking = false);
 
+// To the first free number from `number` up, close-on-exec; where it is if
+// there is none.
+void MoveUp(UniqueFd& fd, int number);
+
 void SetNonBlocking(int fd);
 void SetCloseOnExec(int fd);
 

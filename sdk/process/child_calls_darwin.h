@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdint>
 
 namespace forkserver::child_calls {
 
@@ -79,5 +81,9 @@ inline int CloseRange(unsigned first, unsigned last, bool) {
   }
   return 0;
 }
+
+// A forked child has a table of its own.
+inline int UnshareDescriptors(unsigned) { return 0; }
+inline void Wake(std::atomic<std::uint32_t>&) {}
 
 }  // namespace forkserver::child_calls

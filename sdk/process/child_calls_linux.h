@@ -5,11 +5,14 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -188,6 +191,19 @@ inline int CloseRange(unsigned first, unsigned last, bool use_close_range) {
     if (result != -ENOSYS && result != -EPERM) return static_cast<int>(result);
   }
   return CloseRangeByListing(first, last);
+}
+
+// A copy of a table that is shared with the parent, of the numbers below
+// `from` only: the others cost nothing. A kernel without that (5.9) copies all.
+inline int UnshareDescriptors(unsigned from) {
+  const long result = Call(SYS_close_range, from, ~0u, CLOSE_RANGE_UNSHARE);
+  if (result == 0) return 0;
+  return static_cast<int>(Call(SYS_unshare, CLONE_FILES));
+}
+// Sets `flag` for a futex(2) of this memory that waits for it.
+inline void Wake(std::atomic<std::uint32_t>& flag) {
+  flag.store(1, std::memory_order_release);
+  Call(SYS_futex, Address(&flag), FUTEX_WAKE_PRIVATE, 1);
 }
 
 }  // namespace forkserver::child_calls

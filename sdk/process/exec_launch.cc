@@ -4,9 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -83,7 +86,16 @@ struct ChildContext {
   ExecPlan plan;
   std::vector<char*> argv;
   std::vector<char*> env;
+  std::atomic<std::uint32_t> unshared = 0;
 };
+
+// Of the numbers from `limit` up the plan needs none.
+bool IsBelow(const ChildPlan& plan, int limit) {
+  return plan.status_fd < limit && plan.extra_fd < limit &&
+         std::all_of(
+             plan.fds.begin(), plan.fds.end(),
+             [limit](const FdMove& move) { return move.source < limit; });
+}
 
 void ResetHandlers(const std::vector<int>& signals) {
   namespace sys = child_calls;
@@ -109,9 +121,16 @@ int ChildMain(void* argument) {
   if (plan.publish_pid != nullptr) {
     plan.publish_pid->store(sys::GetPid(), std::memory_order_release);
   }
+  SetupFailure failure;
+  if (plan.share_from > 0) {
+    const int outcome =
+        sys::UnshareDescriptors(static_cast<unsigned>(plan.share_from));
+    if (outcome < 0) failure = {SetupStep::kClose, -outcome, 0};
+    sys::Wake(context.unshared);
+  }
   ResetHandlers(plan.signals_to_reset);
 
-  SetupFailure failure = ApplyChildPlan(plan.child);
+  if (failure.step == SetupStep::kNone) failure = ApplyChildPlan(plan.child);
   if (failure.step == SetupStep::kNone) {
     // No handler is left: what is pending now ends the child or is ignored.
     sys::UnblockAllSignals();
@@ -201,6 +220,9 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   state->context.plan = std::move(plan);
   ChildContext& context = state->context;
   context.plan.child.status_fd = pipe->write_end.get();
+  if (!share || !IsBelow(context.plan.child, context.plan.share_from)) {
+    context.plan.share_from = 0;
+  }
   context.argv = PointersTo(context.plan.argv);
   context.env = PointersTo(context.plan.env);
   if (share) {
@@ -216,14 +238,18 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   Result<LaunchedChild> child =
-      share
-          ? MakeSharedMemoryChild(ChildMain, &context, state->stack, want_pidfd)
-          : MakeForkedChild(ChildMain, &context, want_pidfd);
+      share ? MakeSharedMemoryChild(ChildMain, &context, state->stack,
+                                    want_pidfd, context.plan.share_from > 0)
+            : MakeForkedChild(ChildMain, &context, want_pidfd);
   if (!child && share && context.plan.method == LaunchMethod::kBest &&
       child.error().error_number != EAGAIN &&
       child.error().error_number != ENOMEM) {
     // A seccomp filter that does not like the flags.
+    context.plan.share_from = 0;
     child = MakeForkedChild(ChildMain, &context, want_pidfd);
+  }
+  if (child && context.plan.share_from > 0) {
+    AwaitUnshared(context.unshared, child->pid);
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!child) return failed("clone", child.error());

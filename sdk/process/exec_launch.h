@@ -34,6 +34,10 @@ struct ExecPlan {
   // that is shared with the keeper.
   std::atomic<pid_t>* publish_pid = nullptr;
   LaunchMethod method = LaunchMethod::kBest;
+  // For a process of one thread and hundreds of descriptors, of which the
+  // child needs none from this number up: they are not copied, and Start waits
+  // for the moment until the child has its own table. 0: all are copied.
+  int share_from = 0;
   bool want_pidfd = true;
   // Signals that may have a handler or be ignored in the caller and are set
   // to default in the child. Empty: all of them.

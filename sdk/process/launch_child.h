@@ -5,7 +5,9 @@
 #include <forkserver/result.h>
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "sdk/base/unique_fd.h"
 
@@ -26,12 +28,18 @@ struct ChildStack {
 bool SharedMemoryChildSupported();
 
 // Runs `child_main(argument)` in a process that shares this one's memory, on
-// `stack`, while this one goes on. `child_main` must not return and must not
-// use errno, locks or the heap. The error's number is that of clone(2).
+// `stack`, while this one goes on. With `share_descriptors` it has this one's
+// very table of descriptors, which must not change until it has a copy.
+// `child_main` must not return and must not use errno, locks or the heap. The
+// error's number is that of clone(2).
 Result<LaunchedChild> MakeSharedMemoryChild(int (*child_main)(void*),
                                             void* argument,
                                             const ChildStack& stack,
-                                            bool want_pidfd);
+                                            bool want_pidfd,
+                                            bool share_descriptors);
+
+// Waits until `unshared` is set, which wakes it, or `child` has ended.
+void AwaitUnshared(const std::atomic<std::uint32_t>& unshared, pid_t child);
 
 // The same by plain fork.
 Result<LaunchedChild> MakeForkedChild(int (*child_main)(void*), void* argument,

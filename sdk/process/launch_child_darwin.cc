@@ -9,9 +9,11 @@ namespace forkserver {
 bool SharedMemoryChildSupported() { return false; }
 
 Result<LaunchedChild> MakeSharedMemoryChild(int (*)(void*), void*,
-                                            const ChildStack&, bool) {
+                                            const ChildStack&, bool, bool) {
   return SystemError("clone()", ENOSYS);
 }
+
+void AwaitUnshared(const std::atomic<std::uint32_t>&, pid_t) {}
 
 Result<LaunchedChild> MakeForkedChild(int (*child_main)(void*), void* argument,
                                       bool) {

@@ -1,8 +1,11 @@
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #include "sdk/process/child_calls.h"
 #include "sdk/process/launch_child.h"
@@ -29,17 +32,32 @@ bool SharedMemoryChildSupported() {
 Result<LaunchedChild> MakeSharedMemoryChild(int (*child_main)(void*),
                                             void* argument,
                                             const ChildStack& stack,
-                                            bool want_pidfd) {
+                                            bool want_pidfd,
+                                            bool share_descriptors) {
   // libc's clone() makes the bare system call (no atfork handlers) and knows
   // how to start a function on another stack. Not clone3: it would save
   // nothing here, and seccomp filters of containers answer it with ENOSYS.
   // CLONE_PIDFD is Linux 5.2; an older kernel leaves the number untouched.
   int pidfd = -1;
-  const int flags = CLONE_VM | SIGCHLD | (want_pidfd ? CLONE_PIDFD : 0);
+  const int flags = CLONE_VM | SIGCHLD | (want_pidfd ? CLONE_PIDFD : 0) |
+                    (share_descriptors ? CLONE_FILES : 0);
   char* const top = static_cast<char*>(stack.base) + stack.size;
   const pid_t pid = ::clone(child_main, top, flags, argument, &pidfd);
   if (pid < 0) return SystemError("clone()", errno);
   return LaunchedChild{pid, UniqueFd(pidfd)};
+}
+
+void AwaitUnshared(const std::atomic<std::uint32_t>& unshared, pid_t child) {
+  // One that was killed before sets nothing.
+  const timespec patience = {0, 10'000'000};
+  while (unshared.load(std::memory_order_acquire) == 0) {
+    ::syscall(SYS_futex, &unshared, FUTEX_WAIT_PRIVATE, 0, &patience, nullptr,
+              0);
+    if (unshared.load(std::memory_order_acquire) == 0 &&
+        ProcessHasEnded(child)) {
+      return;
+    }
+  }
 }
 
 Result<LaunchedChild> MakeForkedChild(int (*child_main)(void*), void* argument,

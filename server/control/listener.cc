@@ -11,6 +11,7 @@
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
+#include "server/lasting_fds.h"
 #include "server/logging.h"
 
 namespace forkserver::server {
@@ -84,6 +85,12 @@ void Listener::Accept() {
                                   ": " + admitted.error().message);
       Refuse(socket.get(), admitted.error());
       continue;
+    }
+    // What is as old as its client is in nobody's way there.
+    for (UniqueFd* const lasting : {&socket, &process}) {
+      if (lasting->get() >= kFirstLastingFd / 2) {
+        MoveUp(*lasting, kFirstLastingFd);
+      }
     }
     on_connection_(std::make_unique<Connection>(
         ++last_id_, pid, std::move(socket), std::move(process)));

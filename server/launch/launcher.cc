@@ -13,6 +13,7 @@
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
+#include "server/lasting_fds.h"
 #include "server/launch/crash_file.h"
 #include "server/launch/setup_fds.h"
 
@@ -184,6 +185,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   plan.env = std::move(setup.env);
   plan.publish_pid = running.slot;
   plan.signals_to_reset = kDaemonSignals;
+  if (::fcntl(kManyLastingFds, F_GETFD) >= 0) plan.share_from = kFirstLastingFd;
   Result<ExecLaunch> launch = ExecLaunch::Start(std::move(plan));
   if (!launch) {
     if (running.slot != nullptr) keeper_.GiveSlot(running.slot);

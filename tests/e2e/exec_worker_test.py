@@ -80,6 +80,25 @@ class DescriptorTest(WireTestCase):
             [0, 1, 2] + list(range(10, 262)))
         client.wait(worker)
 
+    def test_300_clients_are_in_no_workers_way(self):
+        # Their descriptors are not copied for a worker.
+        others = [self.client() for _ in range(300)]
+        client = self.client()
+        table = f"/proc/{self.daemon.process.pid}/fd"
+        before = set(os.listdir(table))
+        self.assertGreater(len(before), 600)
+        for _ in range(20):
+            (reader,), (writer,) = self.pipes(1)
+            worker = client.spawn([child_program("print_fds")], [writer],
+                                  fds=[[1, 0], [300, 0]])
+            os.close(writer)
+            self.assertEqual(reader.read().split(),
+                             [b"0", b"1", b"2", b"300"])
+            client.wait(worker)
+        wait_for(lambda: set(os.listdir(table)) == before, "none is left")
+        for other in others:
+            self.assertEqual(other.workers(), [])
+
     def test_streams_that_are_not_named_are_dev_null(self):
         client = self.client()
         worker = client.spawn(["sleep", "1000"])

@@ -157,6 +157,54 @@ TEST_CASE("a program has no descriptors but those that were placed") {
   });
 }
 
+TEST_CASE("a table of many descriptors is shared until the child has its own") {
+  ForEachMethod([](LaunchMethod method) {
+    constexpr int kFrom = 256;
+    const UniqueFd inheritable(::open("/dev/null", O_RDONLY));
+    std::vector<UniqueFd> many;
+    for (int i = 0; i < 300; ++i) {
+      many.emplace_back(::fcntl(inheritable.get(), F_DUPFD, kFrom));
+      REQUIRE(many.back().get() >= kFrom);
+    }
+    // Nothing is shared if the child needs one from there up.
+    for (const bool needs_one : {false, true}) {
+      CAPTURE(needs_one);
+      auto pipe = MakePipe();
+      REQUIRE(pipe);
+      std::vector<UniqueFd> received;
+      received.push_back(std::move(pipe->write_end));
+      if (needs_one) MoveUp(received.back(), kFrom);
+      protocol::Setup setup;
+      setup.argv = {ChildProgram("print_fds")};
+      setup.cwd = "/";
+      setup.fds = {{1, 0}, {400, 0}};
+      ExecPlan plan = PlanForSetup(setup, received);
+      plan.method = method;
+      plan.share_from = kFrom;
+      const Ended ended = LaunchAndReap(std::move(plan));
+      CHECK(ended.started);
+      CHECK(ended.code == 0);
+      received.clear();
+      CHECK(testing::ReadAll(pipe->read_end.get()) == "0 1 2 400");
+    }
+    // The parent's own are what they were.
+    for (const UniqueFd& fd : many) CHECK(::fcntl(fd.get(), F_GETFD) == 0);
+    CHECK(::fcntl(inheritable.get(), F_GETFD) == 0);
+
+    ExecPlan nowhere = PlanFor({"/nowhere/program"});
+    nowhere.share_from = kFrom;
+    CheckExecFails(method, nowhere, ENOENT);
+  });
+}
+
+TEST_CASE("a child that ends before it has a table of its own is not awaited") {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  const std::atomic<std::uint32_t> never = 0;
+  AwaitUnshared(never, pid);
+  CHECK(Reap(pid) == 0);
+}
+
 TEST_CASE("a program that is nowhere in the PATH is not found") {
   ForEachMethod([](LaunchMethod method) {
     CheckExecFails(method, PlanFor({"forkserver-no-such-program"}), ENOENT);

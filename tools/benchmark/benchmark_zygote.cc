@@ -7,7 +7,8 @@
 //   gigabyte  fills so much memory
 // and by hand
 //   fork_and_wait  forks in this very process, as BareForkQuestion on standard
-//                  input says, and answers on standard output.
+//                  input says, and answers on standard output
+//   run_or_exec    is a client, asked for the program that its argument names.
 #include <forkserver/zygote.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 #include <vector>
 
 #include "tools/benchmark/bare_fork.h"
+#include "tools/benchmark/private_daemon.h"
+#include "tools/benchmark/run_or_exec.h"
 #include "tools/benchmark/sampler.h"
 #include "tools/benchmark/shared_stamp.h"
 
@@ -88,6 +91,40 @@ int ForkAndWait(WorkerContext&) {
   return 0;
 }
 
+bool ForkAndExec(const char* program) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::execl(program, program, nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  while (pid > 0 && ::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return pid > 0 && status == 0;
+}
+
+int RunOrExec(WorkerContext& context) {
+  forkserver::ConnectOptions options;
+  options.start_daemon = false;
+  auto client = forkserver::Client::Connect(options);
+  if (!client) return 1;
+  const auto request = forkserver::benchmark::SpawnRequest({context.args()});
+  char question = 0;
+  while (::read(0, &question, 1) == 1) {
+    const std::int64_t begun_ns = NowNs();
+    const bool done =
+        question == forkserver::benchmark::kRunIt
+            ? forkserver::benchmark::RunToExit(*client, request).has_value()
+            : ForkAndExec(context.args().c_str());
+    const std::int64_t took_ns = NowNs() - begun_ns;
+    if (!done || ::write(1, &took_ns, sizeof(took_ns)) != sizeof(took_ns)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -100,5 +137,6 @@ int main(int argc, char** argv) {
   zygote.AddEntry("spin", Spin);
   zygote.AddPreload("gigabyte", FillGigabyte);
   zygote.AddEntry("fork_and_wait", ForkAndWait);
+  zygote.AddEntry("run_or_exec", RunOrExec);
   return zygote.Serve();
 }

@@ -6,13 +6,16 @@
 
 #include "tools/benchmark/bare.h"
 #include "tools/benchmark/cases.h"
+#include "tools/benchmark/command.h"
 #include "tools/benchmark/measure.h"
+#include "tools/benchmark/run_or_exec.h"
 
 namespace forkserver::benchmark {
 namespace {
 
 constexpr int kWarmRounds = 1000;
 constexpr int kColdRounds = 150;
+constexpr int kLargeRounds = 100;
 
 struct ExecCase {
   std::string program;
@@ -60,6 +63,29 @@ Rows MeasureExec(const CaseContext& context, const ExecCase& what,
 Rows MeasureExecTiny(const CaseContext& context) {
   return MeasureExec(context, {context.programs.tiny, Aim{2.2}, {}},
                      "exec_tiny");
+}
+
+Rows MeasureExecLarge(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  Command small = {
+      {context.programs.zygote, "run_or_exec", "--args", context.programs.tiny},
+      {"FORKSERVER_SOCKET=" + daemon->socket()}};
+  Command large = small;
+  large.argv.insert(large.argv.begin() + 1, {"--preload", "gigabyte"});
+  auto small_client = Helper::Start(small);
+  if (!small_client) return small_client.error();
+  auto large_client = Helper::Start(large);
+  if (!large_client) return large_client.error();
+  auto measured = Interleave(
+      {SelfTimed(*small_client, "small_client", kRunIt),
+       SelfTimed(*large_client, "large_client", kRunIt),
+       As(Role::kLimit, SelfTimed(*large_client, "fork_exec", kExecIt))},
+      context.PaceOf(kLargeRounds, kNoIdle));
+  if (!measured) return measured.error();
+  return MakeRows("exec_large", *measured,
+                  {{"large_client", "small_client", Aim{1.1}},
+                   {"fork_exec", "large_client", Aim{50, /*at_least=*/true}}});
 }
 
 Rows MeasureExecTrue(const CaseContext& context) {

@@ -12,6 +12,7 @@
 #include "tools/benchmark/cases.h"
 #include "tools/benchmark/command.h"
 #include "tools/benchmark/measure.h"
+#include "tools/benchmark/shared_stamp.h"
 
 namespace forkserver::benchmark {
 namespace {
@@ -19,10 +20,12 @@ namespace {
 constexpr int kProcessRounds = 100;
 constexpr int kPoolRounds = 40;
 constexpr int kDjangoRounds = 15;
+constexpr int kSpareRounds = 100;
 
 // What multiprocessing_contender.py understands.
 constexpr char kProcess = 'p';
 constexpr char kPool = 'o';
+constexpr char kFirstLine = 'f';
 constexpr char kBare[] = "bare";
 
 // A copy in the folder of `daemon`, where Python may write its bytecode beside
@@ -92,6 +95,27 @@ Rows RowsOfMethods(const std::string& group,
                   {{"fork", "forkserverd", {}},
                    {"forkserver", "forkserverd", forkserver},
                    {"spawn", "forkserverd", spawn}});
+}
+
+// With Django and the project's models loaded.
+ZygoteOptions DjangoZygote(const Programs& programs,
+                           std::vector<std::string> environment) {
+  const std::string folder =
+      std::filesystem::path(programs.python_entry).parent_path();
+  for (std::string& variable : environment) {
+    if (variable.compare(0, 11, "PYTHONPATH=") != 0) continue;
+    variable += ":" + folder + ":" + programs.project;
+  }
+  environment.insert(
+      environment.end(),
+      {"DJANGO_SETTINGS_MODULE=project.settings", "TEST_DATABASE=memory",
+       "PATH=/usr/bin:/bin",
+       kStampVariable + std::string("=") + std::getenv(kStampVariable)});
+  ZygoteOptions zygote;
+  zygote.argv = {kPython, "-m", "forkserver.zygote_host"};
+  zygote.env = std::move(environment);
+  zygote.preload = {"python_entry"};
+  return zygote;
 }
 
 Result<void> CheckDjango(const std::string& output) {
@@ -182,6 +206,56 @@ Rows MeasurePythonPool(const CaseContext& context) {
       "python_pool",
       MeasureMethods(context, /*bare=*/false, kPool, kPoolRounds),
       Aim{3, /*at_least=*/true}, {});
+}
+
+Rows MeasurePythonSpare(const CaseContext& context) {
+  auto daemon = PrivateDaemon::Start(context.programs);
+  if (!daemon) return daemon.error();
+  if (auto found = CheckDjango(daemon->folder() + "/output"); !found) {
+    return found.error();
+  }
+  auto environment = PythonEnvironment(*daemon, context.programs);
+  if (!environment) return environment.error();
+  auto script =
+      Helper::Start({{kPython, context.programs.contender, "forkserver"}});
+  if (!script) return script.error();
+
+  const std::string none = "none";
+  const std::string some = "some";
+  for (const std::string& name : {none, some}) {
+    ZygoteOptions zygote = DjangoZygote(context.programs, *environment);
+    zygote.name = name;
+    if (name == some) zygote.spares_max = 2;
+    auto started = daemon->client().StartZygote(zygote);
+    if (!started) return started.error();
+  }
+  const auto to_first_line = [&](const std::string& series,
+                                 const std::string& zygote) {
+    ForkOptions options = ForkRequest("python_entry:stamp", zygote);
+    Contender contender;
+    contender.series = {series};
+    contender.warm_up = false;
+    contender.run =
+        [&, options](
+            std::chrono::microseconds idle) -> Result<std::vector<double>> {
+      Idle(idle);
+      const std::int64_t begun_ns = NowNs();
+      if (auto done = RunToExit(daemon->client(), options); !done) {
+        return done.error();
+      }
+      return std::vector<double>{
+          ToMicroseconds(context.stamp->load() - begun_ns)};
+    };
+    return contender;
+  };
+  auto measured = Interleave(
+      {to_first_line("spare", some), to_first_line("fork", none),
+       As(Role::kPeer, Asked(*script, "multiprocessing", kFirstLine))},
+      context.PaceOf(kSpareRounds, kColdIdle));
+  if (!measured) return measured.error();
+  return MakeRows("python_spare", *measured,
+                  {{"fork", "spare", Aim{8, /*at_least=*/true}},
+                   {"multiprocessing", "spare", Aim{40, /*at_least=*/true}}});
 }
 
 Rows MeasurePythonDjango(const CaseContext& context) {

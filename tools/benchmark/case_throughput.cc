@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kBatch = 320;
 constexpr int kManyInFlight = 32;
+constexpr std::size_t kManyClients = 16;
 constexpr int kBatches = 30;
 
 // The rate of `batch`, which does kBatch of them.
@@ -34,22 +35,37 @@ Contender Rate(std::string name, std::function<Result<void>()> batch) {
 
 Rows MeasureRates(const CaseContext& context, const std::string& group,
                   const std::string& bare_name,
-                  std::function<Result<void>()> bare_loop, Client& client,
-                  const AsyncRequest& request) {
-  const auto in_flight = [&](int many) {
-    return Rate("in_flight_" + std::to_string(many), [&client, &request, many] {
-      return RunInFlight(client, request, kBatch, many);
+                  std::function<Result<void>()> bare_loop,
+                  PrivateDaemon& daemon, const AsyncRequest& request,
+                  double aim) {
+  std::vector<Client> more;
+  while (more.size() < kManyClients - 1) {
+    auto client = daemon.Connect();
+    if (!client) return client.error();
+    more.push_back(*std::move(client));
+  }
+  std::vector<Client*> all = {&daemon.client()};
+  for (Client& client : more) all.push_back(&client);
+
+  const auto in_flight = [&](const char* name, std::vector<Client*> clients,
+                             int many) {
+    return Rate(name, [clients = std::move(clients), &request, many] {
+      return RunInFlight(clients, request, kBatch, many);
     });
   };
   auto measured =
       Interleave({As(Role::kLimit, Rate(bare_name, std::move(bare_loop))),
-                  in_flight(1), in_flight(kManyInFlight)},
+                  in_flight("in_flight_1", {all.front()}, 1),
+                  in_flight("in_flight_32", {all.front()}, kManyInFlight),
+                  in_flight("16_clients", all, kManyInFlight)},
                  context.PaceOf(kBatches, kNoIdle));
   if (!measured) return measured.error();
-  return MakeRows(
-      group, *measured,
-      {{"in_flight_1", bare_name, {}}, {"in_flight_32", bare_name, {}}},
-      kRequestsPerSecond);
+  const Aim least{aim, /*at_least=*/true};
+  return MakeRows(group, *measured,
+                  {{"in_flight_1", bare_name, {}},
+                   {"in_flight_32", bare_name, least},
+                   {"16_clients", bare_name, least}},
+                  kRequestsPerSecond);
 }
 
 }  // namespace
@@ -59,7 +75,6 @@ Rows MeasureThroughputExec(const CaseContext& context) {
   if (!daemon) return daemon.error();
   auto bare = BareProgram::Create(context.programs.tiny);
   if (!bare) return bare.error();
-  Client& client = daemon->client();
   const SpawnOptions options = SpawnRequest({context.programs.tiny});
   return MeasureRates(
       context, "throughput_exec", "vfork_exec",
@@ -69,7 +84,11 @@ Rows MeasureThroughputExec(const CaseContext& context) {
         }
         return {};
       },
-      client, [&](auto done) { client.SpawnAsync(options, std::move(done)); });
+      *daemon,
+      [&](Client& client, auto done) {
+        client.SpawnAsync(options, std::move(done));
+      },
+      0.85);
 }
 
 Rows MeasureThroughputForked(const CaseContext& context) {
@@ -80,7 +99,6 @@ Rows MeasureThroughputForked(const CaseContext& context) {
   }
   auto helper = Helper::Start({{context.programs.zygote, "fork_and_wait"}});
   if (!helper) return helper.error();
-  Client& client = daemon->client();
   const ForkOptions options = ForkRequest("nothing");
   return MeasureRates(
       context, "throughput_forked", "fork",
@@ -91,7 +109,11 @@ Rows MeasureThroughputForked(const CaseContext& context) {
         return helper->Ask(&question, sizeof(question), &answer,
                            sizeof(answer));
       },
-      client, [&](auto done) { client.ForkAsync(options, std::move(done)); });
+      *daemon,
+      [&](Client& client, auto done) {
+        client.ForkAsync(options, std::move(done));
+      },
+      0.8);
 }
 
 }  // namespace forkserver::benchmark

@@ -35,6 +35,8 @@ using Rows = Result<std::vector<Row>>;
 // Exec workers against posix_spawn and vfork + exec.
 Rows MeasureExecTiny(const CaseContext& context);
 Rows MeasureExecTrue(const CaseContext& context);
+// From a client of a gigabyte against one from a small client.
+Rows MeasureExecLarge(const CaseContext& context);
 // Forked workers against fork in a process of the same size.
 Rows MeasureForked(const CaseContext& context);
 // The same from a zygote of a gigabyte.
@@ -47,6 +49,10 @@ Rows MeasureThroughputForked(const CaseContext& context);
 // A request while many other workers live.
 Rows MeasureLiveExec(const CaseContext& context);
 Rows MeasureLiveForked(const CaseContext& context);
+// A request while many clients are connected.
+Rows MeasureConnections(const CaseContext& context);
+// What the daemon computes for an event that it tells a subscriber.
+Rows MeasureEvents(const CaseContext& context);
 // Where the time of a request goes.
 Rows MeasureJourney(const CaseContext& context);
 // Forked workers against CPython's multiprocessing forkserver.
@@ -54,6 +60,8 @@ Rows MeasureMultiprocessing(const CaseContext& context);
 // The start method forkserverd against those of CPython.
 Rows MeasurePythonProcess(const CaseContext& context);
 Rows MeasurePythonPool(const CaseContext& context);
+// A spare of a zygote with Django against its fork, and multiprocessing's.
+Rows MeasurePythonSpare(const CaseContext& context);
 // Runs of a Django project's tests against Django's own parallel runs.
 Rows MeasurePythonDjango(const CaseContext& context);
 // Exec workers against other programs that start programs.

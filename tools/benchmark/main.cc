@@ -31,6 +31,7 @@ struct Case {
 constexpr Case kCases[] = {
     {"exec_tiny", MeasureExecTiny},
     {"exec_true", MeasureExecTrue},
+    {"exec_large", MeasureExecLarge},
     {"forked", MeasureForked},
     {"forked_large", MeasureForkedLarge},
     {"forked_busy", MeasureForkedBusy},
@@ -39,11 +40,14 @@ constexpr Case kCases[] = {
     {"throughput_forked", MeasureThroughputForked},
     {"live_exec", MeasureLiveExec},
     {"live_forked", MeasureLiveForked},
+    {"connections", MeasureConnections},
+    {"events", MeasureEvents},
     {"peers_true", MeasurePeersTrue},
     {"peers_forked", MeasurePeersForked},
     {"journey", MeasureJourney},
     {"python_process", MeasurePythonProcess},
     {"python_pool", MeasurePythonPool},
+    {"python_spare", MeasurePythonSpare},
     {"python_django", MeasurePythonDjango},
     {"harness_doctest", MeasureHarnessDoctest},
     {"harness_gtest", MeasureHarnessGtest},
@@ -62,6 +66,7 @@ Programs FindPrograms(const char* argv0) {
   programs.zygote = folder / "benchmark_zygote";
   programs.tiny = folder / "tiny_program";
   programs.contender = folder / "multiprocessing_contender.py";
+  programs.python_entry = folder / "python_entry.py";
   programs.package = root / "sdk/python";
   programs.project = root / "tests/e2e/django_project";
   programs.forkserver = root / "tools/forkserver/forkserver";
@@ -74,9 +79,9 @@ Programs FindPrograms(const char* argv0) {
 Result<void> CheckPrograms(const Programs& programs) {
   for (const std::string& each :
        {programs.forkserverd, programs.zygote, programs.tiny,
-        programs.contender, programs.package, programs.project,
-        programs.forkserver, programs.many_doctests, programs.many_gtests,
-        programs.peers}) {
+        programs.contender, programs.python_entry, programs.package,
+        programs.project, programs.forkserver, programs.many_doctests,
+        programs.many_gtests, programs.peers}) {
     if (::access(each.c_str(), R_OK) == 0) continue;
     return MakeError(error_code::kSystem,
                      each + " is missing: start it with tools/bench");

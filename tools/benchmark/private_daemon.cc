@@ -42,6 +42,14 @@ void End(pid_t pid, int signal) {
   }
 }
 
+Result<Client> ConnectTo(const std::string& socket) {
+  ConnectOptions options;
+  options.socket_path = socket;
+  options.start_daemon = false;
+  options.client_name = "benchmark";
+  return Client::Connect(options);
+}
+
 Result<void> CheckExit(const Result<ExitRecord>& record) {
   if (!record) return record.error();
   if (record->code && *record->code == 0) return {};
@@ -72,11 +80,7 @@ Result<PrivateDaemon> PrivateDaemon::Start(const Programs& programs) {
   const std::string socket = std::string(folder) + "/d.sock";
   Result<pid_t> pid = Launch(programs.forkserverd, socket);
   if (!pid) return pid.error();
-  ConnectOptions options;
-  options.socket_path = socket;
-  options.start_daemon = false;
-  options.client_name = "benchmark";
-  Result<Client> client = Client::Connect(options);
+  Result<Client> client = ConnectTo(socket);
   for (int i = 0; !client && i < kStartAttempts; ++i) {
     const timespec pause = {0, 10'000'000};
     ::nanosleep(&pause, nullptr);
@@ -84,7 +88,7 @@ Result<PrivateDaemon> PrivateDaemon::Start(const Programs& programs) {
       return MakeError(error_code::kConnectFailed,
                        programs.forkserverd + " ended at once");
     }
-    client = Client::Connect(options);
+    client = ConnectTo(socket);
   }
   if (!client) {
     End(*pid, SIGKILL);
@@ -92,6 +96,8 @@ Result<PrivateDaemon> PrivateDaemon::Start(const Programs& programs) {
   }
   return PrivateDaemon(folder, *pid, *std::move(client));
 }
+
+Result<Client> PrivateDaemon::Connect() const { return ConnectTo(socket()); }
 
 Result<void> PrivateDaemon::StartZygote(const Programs& programs,
                                         ZygoteOptions options) {
@@ -140,50 +146,53 @@ namespace {
 
 // Shared with the callbacks, which a failure may leave behind in the client.
 struct Flight : std::enable_shared_from_this<Flight> {
-  Client* client = nullptr;
   AsyncRequest request;
   int count = 0;
   int begun = 0;
   int ended = 0;
   std::optional<Error> failure;
 
-  void Begin() {
+  void Begin(Client& client) {
     ++begun;
-    request([self = shared_from_this()](Result<Worker> worker) {
-      if (worker) {
-        self->client->OnExit(worker->id,
-                             [self](const Result<ExitRecord>& record) {
-                               self->End(CheckExit(record));
-                             });
-      } else {
-        self->End(worker.error());
-      }
+    request(client, [self = shared_from_this(), &client](Result<Worker> one) {
+      if (!one) return self->End(client, one.error());
+      client.OnExit(one->id, [self, &client](const Result<ExitRecord>& record) {
+        self->End(client, CheckExit(record));
+      });
     });
   }
 
-  void End(const Result<void>& outcome) {
+  void End(Client& client, const Result<void>& outcome) {
     if (!outcome && !failure) failure = outcome.error();
     ++ended;
-    if (begun < count && !failure) Begin();
+    if (begun < count && !failure) Begin(client);
   }
 };
 
 }  // namespace
 
-Result<void> RunInFlight(Client& client, const AsyncRequest& request, int count,
+Result<void> RunInFlight(const std::vector<Client*>& clients,
+                         const AsyncRequest& request, int count,
                          int in_flight) {
   const auto flight = std::make_shared<Flight>();
-  flight->client = &client;
   flight->request = request;
   flight->count = count;
-  while (flight->begun < std::min(in_flight, count)) flight->Begin();
+  for (int i = 0; i < std::min(in_flight, count); ++i) {
+    flight->Begin(*clients[static_cast<std::size_t>(i) % clients.size()]);
+  }
+  std::vector<pollfd> waiting;
+  for (const Client* const client : clients) {
+    waiting.push_back({client->descriptor(), POLLIN, 0});
+  }
   while (flight->ended < count && !flight->failure) {
-    pollfd waiting = {client.descriptor(), POLLIN, 0};
-    if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) {
+    if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) {
       return SystemError("poll()", errno);
     }
-    if (auto processed = client.Process(); !processed) {
-      return processed.error();
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      if (waiting[i].revents == 0) continue;
+      if (auto processed = clients[i]->Process(); !processed) {
+        return processed.error();
+      }
     }
   }
   if (flight->failure) return *flight->failure;

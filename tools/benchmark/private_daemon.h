@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace forkserver::benchmark {
 
@@ -17,11 +18,12 @@ inline constexpr char kPython[] = "/usr/bin/python3";
 // The programs that are measured and that measure.
 struct Programs {
   std::string forkserverd;
-  std::string zygote;     // benchmark_zygote
-  std::string tiny;       // tiny_program
-  std::string contender;  // multiprocessing_contender.py
-  std::string package;    // the folder for PYTHONPATH
-  std::string project;    // the folder of a Django project
+  std::string zygote;        // benchmark_zygote
+  std::string tiny;          // tiny_program
+  std::string contender;     // multiprocessing_contender.py
+  std::string python_entry;  // python_entry.py
+  std::string package;       // the folder for PYTHONPATH
+  std::string project;       // the folder of a Django project
   std::string forkserver;
   std::string many_doctests;
   std::string many_gtests;
@@ -38,6 +40,8 @@ class PrivateDaemon {
   ~PrivateDaemon();
 
   Client& client() { return client_; }
+  Result<Client> Connect() const;  // one more
+  pid_t pid() const { return pid_; }
   // For what else a case needs; goes with the daemon.
   const std::string& folder() const { return folder_; }
   std::string socket() const { return folder_ + "/d.sock"; }
@@ -67,10 +71,11 @@ Result<void> RunToExit(Client& client, const ForkOptions& options);
 Result<void> SpawnAndWait(Client& client, const SpawnOptions& options);
 Result<void> ForkAndWait(Client& client, const ForkOptions& options);
 
-// `count` requests, of which `in_flight` run at any time.
-// `request` is SpawnAsync or ForkAsync, bound.
-using AsyncRequest = std::function<void(std::function<void(Result<Worker>)>)>;
-Result<void> RunInFlight(Client& client, const AsyncRequest& request, int count,
-                         int in_flight);
+// `count` requests, of which `in_flight` run at any time, as many of each
+// client. `request` is SpawnAsync or ForkAsync of a client.
+using AsyncRequest =
+    std::function<void(Client&, std::function<void(Result<Worker>)>)>;
+Result<void> RunInFlight(const std::vector<Client*>& clients,
+                         const AsyncRequest& request, int count, int in_flight);
 
 }  // namespace forkserver::benchmark

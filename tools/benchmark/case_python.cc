@@ -97,9 +97,9 @@ Rows RowsOfMethods(const std::string& group,
                    {"spawn", "forkserverd", spawn}});
 }
 
-// With Django and the project's models loaded.
-ZygoteOptions DjangoZygote(const Programs& programs,
-                           std::vector<std::string> environment) {
+// Complete, as its workers have it: with Django and the project's models.
+std::vector<std::string> DjangoEnvironment(
+    const Programs& programs, std::vector<std::string> environment) {
   const std::string folder =
       std::filesystem::path(programs.python_entry).parent_path();
   for (std::string& variable : environment) {
@@ -109,13 +109,10 @@ ZygoteOptions DjangoZygote(const Programs& programs,
   environment.insert(
       environment.end(),
       {"DJANGO_SETTINGS_MODULE=project.settings", "TEST_DATABASE=memory",
-       "PATH=/usr/bin:/bin",
+       // Or Python sets it, and workers would not have it.
+       "LC_CTYPE=C.UTF-8", "PATH=/usr/bin:/bin",
        kStampVariable + std::string("=") + std::getenv(kStampVariable)});
-  ZygoteOptions zygote;
-  zygote.argv = {kPython, "-m", "forkserver.zygote_host"};
-  zygote.env = std::move(environment);
-  zygote.preload = {"python_entry"};
-  return zygote;
+  return environment;
 }
 
 Result<void> CheckDjango(const std::string& output) {
@@ -222,8 +219,12 @@ Rows MeasurePythonSpare(const CaseContext& context) {
 
   const std::string none = "none";
   const std::string some = "some";
+  const auto complete = DjangoEnvironment(context.programs, *environment);
   for (const std::string& name : {none, some}) {
-    ZygoteOptions zygote = DjangoZygote(context.programs, *environment);
+    ZygoteOptions zygote;
+    zygote.argv = {kPython, "-m", "forkserver.zygote_host"};
+    zygote.env = complete;
+    zygote.preload = {"python_entry"};
     zygote.name = name;
     if (name == some) zygote.spares_max = 2;
     auto started = daemon->client().StartZygote(zygote);
@@ -232,6 +233,7 @@ Rows MeasurePythonSpare(const CaseContext& context) {
   const auto to_first_line = [&](const std::string& series,
                                  const std::string& zygote) {
     ForkOptions options = ForkRequest("python_entry:stamp", zygote);
+    options.env = complete;
     Contender contender;
     contender.series = {series};
     contender.warm_up = false;

@@ -20,8 +20,8 @@ namespace {
 constexpr int kFewWorkers = 10;
 constexpr int kManyWorkers = 10'000;
 constexpr int kManyConnections = 5'000;  // the daemon has two for each
-constexpr int kMuchLess = 20;  // of them, when quick
-constexpr int kSpareDescriptors = 200;
+constexpr int kMuchLess = 20;            // of them, when quick
+constexpr rlim_t kSpareDescriptors = 200;
 constexpr int kSubscribers = 10;
 constexpr int kWorkersToTellOf = 100;
 constexpr int kRounds = 500;
@@ -82,10 +82,10 @@ Result<void> Done(const Result<Worker>& worker) {
 
 // Both sides of a connection need a descriptor; the daemon has the limit of
 // the benchmark.
-bool CanOpen(int descriptors) {
+bool CanOpen(rlim_t descriptors) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
-  const auto wanted = static_cast<rlim_t>(descriptors + kSpareDescriptors);
+  const rlim_t wanted = descriptors + kSpareDescriptors;
   if (limit.rlim_cur >= wanted) return true;
   if (limit.rlim_max < wanted) return false;
   limit.rlim_cur = wanted;
@@ -150,7 +150,7 @@ Rows MeasureLiveForked(const CaseContext& context) {
 Rows MeasureConnections(const CaseContext& context) {
   const std::string group = "connections";
   const int count = Many(context, kManyConnections);
-  if (!CanOpen(count)) {
+  if (!CanOpen(static_cast<rlim_t>(count))) {
     context.skip(group + ": the limit of open files is too low");
     return std::vector<Row>{};
   }

@@ -181,6 +181,7 @@ Result<void> RunInFlight(const std::vector<Client*>& clients,
     flight->Begin(*clients[static_cast<std::size_t>(i) % clients.size()]);
   }
   std::vector<pollfd> waiting;
+  waiting.reserve(clients.size());
   for (const Client* const client : clients) {
     waiting.push_back({client->descriptor(), POLLIN, 0});
   }

@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from wire import ZYGOTE_PROGRAM, alive, threads_of
+from wire import ZYGOTE_PROGRAM, alive, threads_of, wait_for
 from zygote_fixture import ZygoteTestCase
 
 
@@ -131,6 +131,23 @@ class ForkTest(ZygoteTestCase):
         self.assertEqual(set(answered), requests)
         self.assertEqual(set(ended), requests)
         self.assertEqual(self.zygotes(self.c)["z"]["forks"], 300)
+
+    def test_the_ends_that_one_signal_tells_of_are_all_found(self):
+        workers = [self.fork(self.c, "sleep_forever") for _ in range(150)]
+        # Old ones and new ones, of which a stopped zygote sees one SIGCHLD.
+        os.kill(self.zygote["pid"], signal.SIGSTOP)
+        for worker in workers[::2]:
+            os.kill(worker["pid"], signal.SIGKILL)
+        wait_for(lambda: not any(alive(worker["pid"])
+                                 for worker in workers[::2]), "half end")
+        os.kill(self.zygote["pid"], signal.SIGCONT)
+        for worker in workers[::2]:
+            self.assertEqual(self.c.wait(worker)["signal"], 9)
+        self.assertEqual(self.zygotes(self.c)["z"]["workers"], 75)
+        for worker in workers[1::2]:
+            self.c.signal(worker, signal.SIGKILL)
+        for worker in workers[1::2]:
+            self.assertEqual(self.c.wait(worker)["signal"], 9)
 
     def test_a_client_that_goes_takes_its_forked_workers(self):
         keeper = self.client()

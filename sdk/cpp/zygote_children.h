@@ -55,8 +55,8 @@ class ZygoteChildren {
   // The same for those that were added last, which are the likeliest.
   void CollectNewest();
   // The same for all: the kernel goes through them, 1 ms for 10,000. Reaps
-  // zombies that are not ours too, silently: a
-  // library of the program may have made them.
+  // zombies that are not ours too, silently: a library of the program may have
+  // made them.
   void CollectAll();
 
   // Kills the groups of all that are not detached, reports and reaps them.

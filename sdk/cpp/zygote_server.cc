@@ -19,8 +19,10 @@ namespace {
 
 // A stream of requests must not keep the ends of children waiting for ever.
 constexpr int kRequestsPerCollectAll = 64;
-// Of many children, a look at all takes at most this part of the time.
+// Of many children, a look at all that finds none takes at most this part of
+// the time; one that finds thousands must not put off the next for seconds.
 constexpr std::int64_t kCollectAllPart = 50;
+constexpr std::int64_t kMaxCollectAllPauseNs = 100'000'000;
 
 void Log(const Error& error) {
   std::fprintf(stderr, "forkserver: zygote: %s\n", error.ToString().c_str());
@@ -150,7 +152,8 @@ void ZygoteServer::CollectAll() {
   children_.CollectAll();
   const std::int64_t ended_ns = MonotonicNanoseconds();
   collect_all_not_before_ns_ =
-      ended_ns + kCollectAllPart * (ended_ns - begun_ns);
+      ended_ns +
+      std::min(kCollectAllPart * (ended_ns - begun_ns), kMaxCollectAllPauseNs);
   ForgetEndedSpares();
 }
 

@@ -125,8 +125,13 @@ int ChildMain(void* argument) {
   if (plan.share_from > 0) {
     const int outcome =
         sys::UnshareDescriptors(static_cast<unsigned>(plan.share_from));
-    if (outcome < 0) failure = {SetupStep::kClose, -outcome, 0};
-    sys::Wake(context.unshared);
+    if (outcome == 0) {
+      sys::Wake(context.unshared);
+    } else {
+      // The parent waits on, for this one's end: until then the status pipe
+      // is where it was.
+      failure = {SetupStep::kClose, -outcome, 0};
+    }
   }
   ResetHandlers(plan.signals_to_reset);
 

@@ -1,6 +1,7 @@
-// Fork + exec that never suspends the caller. One launch is two phases: Start
-// returns as soon as the child exists; the child's status pipe tells later
-// whether its program runs or which step failed.
+// Fork + exec that never suspends the caller for a program or a filesystem.
+// One launch is two phases: Start returns as soon as the child exists (and has
+// its own descriptors, see ExecPlan::share_from); the child's status pipe tells
+// later whether its program runs or which step failed.
 //
 // Linux: clone(CLONE_VM) without CLONE_VFORK, on a stack of its own; the child
 // makes raw system calls only. Where that is not possible, and on macOS: plain

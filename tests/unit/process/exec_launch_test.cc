@@ -2,6 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#ifdef __linux__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -13,9 +19,12 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -196,6 +205,39 @@ TEST_CASE("a table of many descriptors is shared until the child has its own") {
     CheckExecFails(method, nowhere, ENOENT);
   });
 }
+
+#ifdef __linux__
+// As the filter of a container that allows neither of both.
+bool ForbidTablesOfTheirOwn() {
+  sock_filter filter[] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 2, 0, SYS_close_range},
+      {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_unshare},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM}};
+  const sock_fprog program = {std::size(filter), filter};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
+TEST_CASE("a child that gets no table of its own leaves the parent's alone") {
+  if (!SharedMemoryChildSupported()) {
+    FORKSERVER_SKIP("os: no child shares its parent's memory here");
+  }
+  const auto outcome = testing::RunInChild([](int output) {
+    if (!ForbidTablesOfTheirOwn()) return 1;
+    ExecPlan plan = PlanFor({"/bin/true"});
+    plan.method = LaunchMethod::kSharedMemory;
+    plan.share_from = 256;
+    const Ended ended = LaunchAndReap(std::move(plan));
+    if (ended.started) return 2;
+    testing::WriteText(output, ended.started.error().step);
+    return ended.code == 127 ? 0 : 3;
+  });
+  CHECK(outcome.code() == 0);
+  CHECK(outcome.output == "close_range");
+}
+#endif
 
 TEST_CASE("a child that ends before it has a table of its own is not awaited") {
   const pid_t pid = ::fork();

@@ -39,6 +39,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   std::unique_ptr<Daemon> daemon(
       new Daemon(options, std::move(claim), std::move(*launcher), instance));
 
+  if (auto added = daemon->AddServices(); !added) return added.error();
   Dispatcher::Options dispatching;
   dispatching.version = kVersion;
   dispatching.socket_path = daemon->claim_.path();
@@ -46,8 +47,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   Daemon* const self = daemon.get();
   dispatching.on_shutdown = [self] { self->BeginShutdown(); };
   dispatching.after_batch = [self] { self->Settle(); };
-  auto dispatcher = Dispatcher::Create(daemon->loop_, daemon->supervisor_,
-                                       std::move(dispatching));
+  auto dispatcher =
+      Dispatcher::Create(daemon->loop_, daemon->supervisor_, *daemon->services_,
+                         std::move(dispatching));
   if (!dispatcher) return dispatcher.error();
   daemon->dispatcher_ = std::move(*dispatcher);
   daemon->listener_.emplace(
@@ -56,7 +58,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
         self->dispatcher_->AddConnection(std::move(connection));
         self->Settle();
       });
-  if (!daemon->launch_watcher_->valid() || !daemon->dispatcher_->valid() ||
+  if (!daemon->launch_watcher_->valid() ||
+      !daemon->services_watcher_->valid() || !daemon->dispatcher_->valid() ||
       !daemon->listener_->valid()) {
     return MakeError(error_code::kLimitReached,
                      "the system does not let forkserverd watch descriptors",
@@ -82,6 +85,7 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
   deadline_timer_.emplace(loop_, [this] {
     armed_ns_.reset();
     supervisor_.Process();
+    services_->Process();
     Settle();
   });
   idle_timer_.emplace(loop_, [this] {
@@ -92,6 +96,17 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
   sigterm_.emplace(loop_, SIGTERM, [this] { OnStopSignal(); });
   sigint_.emplace(loop_, SIGINT, [this] { OnStopSignal(); });
   sighup_.emplace(loop_, SIGHUP, [this] { OnStopSignal(); });
+}
+
+Result<void> Daemon::AddServices() {
+  auto services = Services::Create(supervisor_, {claim_.path() + ".state"});
+  if (!services) return services.error();
+  services_ = std::move(*services);
+  services_watcher_.emplace(loop_, services_->fd(), [this](bool, bool) {
+    services_->Process();
+    Settle();
+  });
+  return {};
 }
 
 Daemon::~Daemon() { launcher_->AbandonLaunches(); }
@@ -106,14 +121,17 @@ void Daemon::Run() {
 
 void Daemon::Settle() {
   for (;;) {
-    dispatcher_->Deliver(supervisor_.TakeEvents());
+    const std::vector<SupervisorEvent> events = supervisor_.TakeEvents();
+    services_->Observe(events);
+    dispatcher_->Deliver(events);
+    dispatcher_->Deliver(services_->TakeEvents());
     dispatcher_->FlushAll();
     // A connection that broke while it was written to ends its workers.
-    if (!supervisor_.has_events()) break;
+    if (!supervisor_.has_events() && !services_->has_events()) break;
   }
   ArmTimer();
   const bool idle = options_.idle_exit_ms > 0 && supervisor_.done() &&
-                    dispatcher_->connections() == 0;
+                    services_->empty() && dispatcher_->connections() == 0;
   if (idle != idle_) {
     idle_ = idle;
     if (idle) {
@@ -126,7 +144,11 @@ void Daemon::Settle() {
 }
 
 void Daemon::ArmTimer() {
-  const std::optional<std::int64_t> next_ns = supervisor_.NextDeadlineNs();
+  std::optional<std::int64_t> next_ns = supervisor_.NextDeadlineNs();
+  if (const auto theirs = services_->NextDeadlineNs();
+      theirs && (!next_ns || *theirs < *next_ns)) {
+    next_ns = theirs;
+  }
   // An earlier wake-up that is armed already costs less than moving it.
   if (!next_ns || (armed_ns_ && *armed_ns_ <= *next_ns)) return;
   armed_ns_ = next_ns;
@@ -148,6 +170,7 @@ void Daemon::OnStopSignal() {
 
 void Daemon::BeginShutdown() {
   if (supervisor_.shutting_down()) return;
+  services_->BeginShutdown();
   supervisor_.BeginShutdown();
   shutdown_timer_.emplace(loop_, [this] {
     Log(LogLevel::kWarning, "some processes do not end: killing them");

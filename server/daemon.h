@@ -15,6 +15,7 @@
 #include "server/event_loop/loop.h"
 #include "server/launch/launcher.h"
 #include "server/options.h"
+#include "server/services/services.h"
 #include "server/supervisor/supervisor.h"
 
 namespace forkserver::server {
@@ -35,6 +36,8 @@ class Daemon {
  private:
   Daemon(const Options& options, SocketClaim claim,
          std::unique_ptr<Launcher> launcher, std::string instance);
+  // Makes the services, which need the supervisor.
+  Result<void> AddServices();
   // What every batch of events ends with.
   void Settle();
   void ArmTimer();
@@ -46,10 +49,12 @@ class Daemon {
   SocketClaim claim_;
   std::unique_ptr<Launcher> launcher_;
   Supervisor supervisor_;
+  std::unique_ptr<Services> services_;
   Loop loop_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::optional<Listener> listener_;
   std::optional<FdWatcher> launch_watcher_;
+  std::optional<FdWatcher> services_watcher_;
   std::optional<Timer> deadline_timer_;
   std::optional<std::int64_t> armed_ns_;
   std::optional<Timer> idle_timer_;

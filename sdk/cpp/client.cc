@@ -119,6 +119,38 @@ Result<void> Client::StopZygote(const std::string& name) {
   return impl_->session()->StopZygote(name);
 }
 
+Result<ServiceInfo> Client::StartService(const ServiceOptions& options) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("StartService");
+  return impl_->session()->StartService(options);
+}
+
+Result<ServiceInfo> Client::StartService(const std::string& name,
+                                         bool no_wait) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("StartService");
+  return impl_->session()->StartService(name, no_wait);
+}
+
+Result<ServiceInfo> Client::StopService(
+    const std::string& name, std::optional<std::chrono::milliseconds> grace,
+    bool remove) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("StopService");
+  return impl_->session()->StopService(name, grace, remove);
+}
+
+Result<ServiceInfo> Client::RestartService(const std::string& name,
+                                           bool no_wait) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("RestartService");
+  return impl_->session()->RestartService(name, no_wait);
+}
+
 Result<Worker> Client::Fork(const ForkOptions& options) {
   auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
   if (!checked) return checked.error();

@@ -134,6 +134,22 @@ struct ZygoteOptions : ProcessOptions {
   ZygoteOptions() { null_streams = true; }
 };
 
+// A service: its output goes to its log, its input is /dev/null.
+struct ServiceOptions : ProcessOptions {
+  std::string name;  // of the letters a-z, A-Z, 0-9 and _-.@:, up to 64
+  // Its command; with `zygote` instead the argv of the forked worker.
+  std::vector<std::string> argv;
+  std::string zygote;
+  std::string entry;  // of the zygote's
+  std::string args;   // bytes for the entry
+  ServicePolicy policy;
+  // One of the same name that is made of something else is replaced.
+  bool replace = false;
+  // Do not wait until it is ready.
+  bool no_wait = false;
+  ServiceOptions() { null_streams = true; }
+};
+
 // A worker that runs. A plain value: it owns nothing.
 using Worker = WorkerInfo;
 
@@ -199,6 +215,25 @@ class Client {
   Result<ExitRecord> Stop(
       const std::string& worker_id,
       std::optional<std::chrono::milliseconds> grace = std::nullopt);
+
+  // Makes a service and starts it; one that runs and is made of the same is
+  // left alone. Returns when it is ready or has finished, or with `no_wait` at
+  // once. Errors: "service_conflict", "service_failed" (it has failed, with why
+  // and what its policy says of that), "service_stopped" (by somebody else),
+  // "unknown_service" (one that it is to be after).
+  Result<ServiceInfo> StartService(const ServiceOptions& options);
+  // Starts one that is known, as it is known.
+  Result<ServiceInfo> StartService(const std::string& name,
+                                   bool no_wait = false);
+  // Stops it; returns when nothing of it is left. While another call waits for
+  // that, it kills what is left. With `remove` it is forgotten then.
+  Result<ServiceInfo> StopService(
+      const std::string& name,
+      std::optional<std::chrono::milliseconds> grace = std::nullopt,
+      bool remove = false);
+  // Stops it and starts it again; returns as StartService does.
+  Result<ServiceInfo> RestartService(const std::string& name,
+                                     bool no_wait = false);
 
   Result<Snapshot> List();
   Result<DaemonStatus> Status();

@@ -50,6 +50,13 @@ class Session {
                        std::function<void(Result<void>)> done);
   Result<void> StopZygote(const std::string& name);
 
+  Result<ServiceInfo> StartService(const ServiceOptions& options);
+  Result<ServiceInfo> StartService(const std::string& name, bool no_wait);
+  Result<ServiceInfo> StopService(
+      const std::string& name, std::optional<std::chrono::milliseconds> grace,
+      bool remove);
+  Result<ServiceInfo> RestartService(const std::string& name, bool no_wait);
+
   Result<ExitRecord> Wait(const std::string& worker_id,
                           std::optional<std::chrono::milliseconds> timeout);
   Result<void> Signal(const std::string& worker_id, int signal, bool group);

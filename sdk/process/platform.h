@@ -112,8 +112,9 @@ Result<Peer> ReadPeer(int socket);
 // process that connected it, free of races where the kernel can (6.5).
 UniqueFd OpenProcess(pid_t pid, int socket = -1);
 
-// To a process by its OpenProcess descriptor; never to another one.
-void SignalProcess(int process_fd, int signal);
+// To a process by its OpenProcess descriptor; never to another one. False if
+// it has ended or may not be signalled.
+bool SignalProcess(int process_fd, int signal);
 
 // True if the process is a zombie or gone.
 bool ProcessHasEnded(pid_t pid);

@@ -135,7 +135,7 @@ Result<Peer> ReadPeer(int socket) {
 
 UniqueFd OpenProcess(pid_t, int) { return UniqueFd(); }
 
-void SignalProcess(int, int) {}  // OpenProcess gives no descriptor here
+bool SignalProcess(int, int) { return false; }  // there is no descriptor
 
 bool ProcessHasEnded(pid_t pid) {
   struct proc_bsdinfo info = {};

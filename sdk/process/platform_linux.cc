@@ -253,8 +253,8 @@ UniqueFd OpenProcess(pid_t pid, int socket) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-void SignalProcess(int process_fd, int signal) {
-  ::syscall(SYS_pidfd_send_signal, process_fd, signal, nullptr, 0);
+bool SignalProcess(int process_fd, int signal) {
+  return ::syscall(SYS_pidfd_send_signal, process_fd, signal, nullptr, 0) == 0;
 }
 
 bool ProcessHasEnded(pid_t pid) {

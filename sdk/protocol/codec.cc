@@ -280,6 +280,24 @@ void FromText(const std::string& where, std::string_view text,
   using enum AuditPolicy;
   value = EnumOf<AuditPolicy>(where, text, {kRefuse, kWarn, kAllow});
 }
+void FromText(const std::string& where, std::string_view text,
+              RestartPolicy& value) {
+  using enum RestartPolicy;
+  value = EnumOf<RestartPolicy>(where, text, {kNo, kOnFailure, kAlways});
+}
+void FromText(const std::string& where, std::string_view text,
+              ReadyKind& value) {
+  using enum ReadyKind;
+  value = EnumOf<ReadyKind>(where, text, {kNone, kFd, kLine, kExec, kNotify});
+}
+void FromText(const std::string& where, std::string_view text,
+              ServiceState& value) {
+  using enum ServiceState;
+  value = EnumOf<ServiceState>(
+      where, text,
+      {kStopped, kWaiting, kStarting, kRunning, kStopping, kRestarting,
+       kFailing, kBackoff, kFinished, kFailed});
+}
 
 template <typename T>
 void Unpack(const std::string& where, const msgpack::object& object, T& value);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "sdk/protocol/service_messages.h"
 #include "sdk/protocol/test_messages.h"
 
 namespace forkserver::protocol {
@@ -38,11 +39,6 @@ inline constexpr std::size_t kMaxMap = 1024;     // keys
 inline constexpr std::size_t kMaxReportBytes = 512;
 inline constexpr std::size_t kMaxNameBytes = 128;
 inline constexpr std::int64_t kMaxSpares = 64;
-
-// Opaque bytes: msgpack bin.
-struct Bytes {
-  std::string data;
-};
 
 // Descriptor `index` of the frame becomes descriptor `child_fd` of the worker.
 // On the wire: [child_fd, index].
@@ -137,6 +133,7 @@ struct Policy {
   // The exit record is to name what the worker leaves in its process group.
   // Not for detached workers.
   bool report_leftovers = false;
+  std::int64_t stop_signal = 15;  // what asks it to stop
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -148,6 +145,7 @@ struct Policy {
     visit.Optional("exit_only", self.exit_only);
     visit.Optional("crash_report", self.crash_report);
     visit.Optional("report_leftovers", self.report_leftovers);
+    visit.Defaulted("stop_signal", self.stop_signal, std::int64_t{15});
   }
 };
 
@@ -602,6 +600,8 @@ WireError ToWire(const Error& error);
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
   X(Failed) X(Crash) X(Exited) X(ExitRecord) X(Snapshot)                      \
   X(DaemonStatus) X(Event) X(Audit)                                           \
+  X(ServiceStart) X(ServiceStop) X(ServiceRestart) X(ServiceReply)            \
+  X(ServicePolicy)                                                            \
   X(TestList) X(TestRun) X(TestProgress) X(TestFiles) X(TestPlan)
 // clang-format on
 

@@ -100,4 +100,58 @@ std::string_view NameOf(AuditPolicy policy) {
   return "";
 }
 
+std::string_view NameOf(RestartPolicy policy) {
+  switch (policy) {
+    case RestartPolicy::kNo:
+      return "no";
+    case RestartPolicy::kOnFailure:
+      return "on-failure";
+    case RestartPolicy::kAlways:
+      return "always";
+  }
+  return "";
+}
+
+std::string_view NameOf(ReadyKind kind) {
+  switch (kind) {
+    case ReadyKind::kNone:
+      return "none";
+    case ReadyKind::kFd:
+      return "fd";
+    case ReadyKind::kLine:
+      return "line";
+    case ReadyKind::kExec:
+      return "exec";
+    case ReadyKind::kNotify:
+      return "notify";
+  }
+  return "";
+}
+
+std::string_view NameOf(ServiceState state) {
+  switch (state) {
+    case ServiceState::kStopped:
+      return "stopped";
+    case ServiceState::kWaiting:
+      return "waiting";
+    case ServiceState::kStarting:
+      return "starting";
+    case ServiceState::kRunning:
+      return "running";
+    case ServiceState::kStopping:
+      return "stopping";
+    case ServiceState::kRestarting:
+      return "restarting";
+    case ServiceState::kFailing:
+      return "failing";
+    case ServiceState::kBackoff:
+      return "backoff";
+    case ServiceState::kFinished:
+      return "finished";
+    case ServiceState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
 }  // namespace forkserver

@@ -9,6 +9,8 @@
 // machine), _us microseconds, _ms milliseconds, _bytes bytes.
 #pragma once
 
+#include <forkserver/service_types.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -368,21 +370,62 @@ struct DaemonStatus {
   }
 };
 
-// Everything that is alive now.
+// A service as the daemon sees it now.
+struct ServiceInfo {
+  std::string name;
+  ServiceState state = ServiceState::kStopped;
+  std::string worker;         // the id of its run, or empty
+  std::int64_t pid = 0;       // of its run, or 0
+  std::string zygote;         // the name of its zygote, or empty
+  std::int64_t runs = 0;      // that it had, this one included
+  std::int64_t restarts = 0;  // how many of them nobody asked for
+  std::int64_t since_ns = 0;  // in this state
+  std::int64_t next_ns = 0;   // in backoff: when it starts again
+  std::string status;         // what it says of itself by STATUS=
+  std::string why;            // why it failed, waits or is in backoff
+  std::vector<std::string> argv;
+  ServicePolicy policy;
+  std::string log;                 // the file that has its output, or empty
+  std::optional<ExitRecord> exit;  // of its last run that has ended
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("name", self.name);
+    visit.Required("state", self.state);
+    visit.Required("worker", self.worker);
+    visit.Required("pid", self.pid);
+    visit.Required("zygote", self.zygote);
+    visit.Required("runs", self.runs);
+    visit.Required("restarts", self.restarts);
+    visit.Required("since_ns", self.since_ns);
+    visit.Optional("next_ns", self.next_ns);
+    visit.Optional("status", self.status);
+    visit.Optional("why", self.why);
+    visit.Required("argv", self.argv);
+    visit.Required("policy", self.policy);
+    visit.Optional("log", self.log);
+    visit.Optional("exit", self.exit);
+  }
+};
+
+// Everything that is alive now, and every service that is known.
 struct Snapshot {
   std::vector<WorkerInfo> workers;
   std::vector<ZygoteInfo> zygotes;
+  std::vector<ServiceInfo> services;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
     visit.Required("workers", self.workers);
     visit.Required("zygotes", self.zygotes);
+    visit.Optional("services", self.services);
   }
 };
 
 // One change. `event` is one of
 //   worker_launched  worker_ended             (with `worker`)
 //   zygote_starting  zygote_ready  zygote_retiring  zygote_ended  (`zygote`)
+//   service_changed  service_removed          (`service`)
 //   overrun          (with `snapshot`: events were dropped because they were
 //                    not read; go on from this snapshot)
 struct Event {
@@ -390,6 +433,7 @@ struct Event {
   std::int64_t time_ns = 0;
   std::optional<WorkerInfo> worker;
   std::optional<ZygoteInfo> zygote;
+  std::optional<ServiceInfo> service;
   std::optional<Snapshot> snapshot;
 
   template <typename Self, typename Visitor>
@@ -398,6 +442,7 @@ struct Event {
     visit.Required("time_ns", self.time_ns);
     visit.Optional("worker", self.worker);
     visit.Optional("zygote", self.zygote);
+    visit.Optional("service", self.service);
     visit.Optional("snapshot", self.snapshot);
   }
 };

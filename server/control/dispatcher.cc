@@ -20,17 +20,19 @@ constexpr std::size_t kMaxSubscriptions = 16;
 
 Result<std::unique_ptr<Dispatcher>> Dispatcher::Create(Loop& loop,
                                                        Supervisor& supervisor,
+                                                       Services& services,
                                                        Options options) {
   Result<PollSet> clients = PollSet::Create();
   if (!clients) return clients.error();
   return std::unique_ptr<Dispatcher>(new Dispatcher(
-      loop, supervisor, std::move(options), std::move(*clients)));
+      loop, supervisor, services, std::move(options), std::move(*clients)));
 }
 
-Dispatcher::Dispatcher(Loop& loop, Supervisor& supervisor, Options options,
-                       PollSet clients)
+Dispatcher::Dispatcher(Loop& loop, Supervisor& supervisor, Services& services,
+                       Options options, PollSet clients)
     : loop_(loop),
       supervisor_(supervisor),
+      services_(services),
       options_(std::move(options)),
       started_ns_(MonotonicNanoseconds()),
       own_limits_(ReadLimits(::getpid()).value_or(ResourceLimits())),
@@ -115,6 +117,11 @@ void Dispatcher::CloseConnection(OwnerId id, const char* why) {
       if (waiting->second.empty()) waiters->erase(waiting);
     }
   }
+  for (auto& [name, waiters] : service_waiters_) {
+    std::erase_if(waiters, [id](const ServiceWaiter& waiter) {
+      return waiter.owner == id;
+    });
+  }
   if (connection.process_fd() >= 0) clients_.Remove(connection.process_fd());
   connection.watcher.reset();
   connections_.erase(found);
@@ -145,7 +152,7 @@ void Dispatcher::FlushAll() {
       Event event;
       event.event = "overrun";
       event.time_ns = MonotonicNanoseconds();
-      event.snapshot = supervisor_.TakeSnapshot();
+      event.snapshot = TakeSnapshot();
       for (const std::uint64_t subscription : connection->subscriptions) {
         outbox.AddReply(
             protocol::EncodeFrame({kEvent, subscription, 0}, event));
@@ -181,6 +188,9 @@ const Dispatcher::Entry Dispatcher::kTable[] = {
     {protocol::Stop::kType, &Dispatcher::HandleStop, true},
     {protocol::ZygoteStart::kType, &Dispatcher::HandleZygoteStart, true},
     {protocol::ZygoteStop::kType, &Dispatcher::HandleZygoteStop, true},
+    {protocol::ServiceStart::kType, &Dispatcher::HandleServiceStart, true},
+    {protocol::ServiceStop::kType, &Dispatcher::HandleServiceStop, true},
+    {protocol::ServiceRestart::kType, &Dispatcher::HandleServiceRestart, true},
     {protocol::List::kType, &Dispatcher::HandleList, true},
     {protocol::Status::kType, &Dispatcher::HandleStatus, true},
     {protocol::Subscribe::kType, &Dispatcher::HandleSubscribe, true},
@@ -254,7 +264,7 @@ Result<void> Dispatcher::HandleHello(Connection& connection,
   supervisor_.FillStatus(status);
   reply.instance = status.instance;
   reply.pid = ::getpid();
-  reply.capabilities = {"exec", "zygote", "fds", "events"};
+  reply.capabilities = {"exec", "zygote", "fds", "events", "services"};
   Reply(connection, frame.message->envelope().id, reply);
   return {};
 }
@@ -376,7 +386,7 @@ Result<void> Dispatcher::HandleStop(Connection& connection,
 
 Result<void> Dispatcher::HandleList(Connection& connection,
                                     Connection::Frame& frame) {
-  Reply(connection, frame.message->envelope().id, supervisor_.TakeSnapshot());
+  Reply(connection, frame.message->envelope().id, TakeSnapshot());
   return {};
 }
 
@@ -407,7 +417,7 @@ Result<void> Dispatcher::HandleSubscribe(Connection& connection,
   }
   if (connection.subscriptions.empty()) ++subscribers_;
   connection.subscriptions.insert(id);
-  Reply(connection, id, supervisor_.TakeSnapshot());
+  Reply(connection, id, TakeSnapshot());
   return {};
 }
 

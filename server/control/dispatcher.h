@@ -16,6 +16,7 @@
 #include "sdk/process/poll_set.h"
 #include "server/control/connection.h"
 #include "server/event_loop/loop.h"
+#include "server/services/services.h"
 #include "server/supervisor/supervisor.h"
 
 namespace forkserver::server {
@@ -32,9 +33,10 @@ class Dispatcher {
     // what they brought about.
     std::function<void()> after_batch;
   };
-  // `loop` and `supervisor` are borrowed.
+  // `loop`, `supervisor` and `services` are borrowed.
   static Result<std::unique_ptr<Dispatcher>> Create(Loop& loop,
                                                     Supervisor& supervisor,
+                                                    Services& services,
                                                     Options options);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -42,6 +44,8 @@ class Dispatcher {
   void AddConnection(std::unique_ptr<Connection> connection);
   // Turns the supervisor's events into replies and events.
   void Deliver(const std::vector<SupervisorEvent>& events);
+  // The same for the changes of services.
+  void Deliver(const std::vector<ServiceChanged>& changes);
   // Sends what was queued, and closes who is gone.
   void FlushAll();
 
@@ -57,6 +61,12 @@ class Dispatcher {
     bool exit_frame = false;  // an `exit` message, not a reply
     bool quiet = false;       // answered only if the launch fails
   };
+  // Who is answered by what becomes of a service.
+  struct ServiceWaiter {
+    OwnerId owner = 0;
+    std::uint64_t request = 0;
+    bool up = false;  // when it is ready or never will be; else when it is gone
+  };
   using Handler = Result<void> (Dispatcher::*)(Connection&, Connection::Frame&);
   struct Entry {
     const char* type;
@@ -65,8 +75,8 @@ class Dispatcher {
   };
   static const Entry kTable[];
 
-  Dispatcher(Loop& loop, Supervisor& supervisor, Options options,
-             PollSet clients);
+  Dispatcher(Loop& loop, Supervisor& supervisor, Services& services,
+             Options options, PollSet clients);
 
   void OnReadable(Connection& connection);
   void OnClientEnded();
@@ -84,6 +94,12 @@ class Dispatcher {
                                  Connection::Frame& frame);
   Result<void> HandleZygoteStop(Connection& connection,
                                 Connection::Frame& frame);
+  Result<void> HandleServiceStart(Connection& connection,
+                                  Connection::Frame& frame);
+  Result<void> HandleServiceStop(Connection& connection,
+                                 Connection::Frame& frame);
+  Result<void> HandleServiceRestart(Connection& connection,
+                                    Connection::Frame& frame);
   Result<void> HandleWait(Connection& connection, Connection::Frame& frame);
   Result<void> HandleSignal(Connection& connection, Connection::Frame& frame);
   Result<void> HandleStop(Connection& connection, Connection::Frame& frame);
@@ -101,6 +117,13 @@ class Dispatcher {
   void WaitForExit(Connection& connection, ProcessKey key,
                    std::uint64_t request, bool exit_frame);
   void Publish(const Event& event);
+  // Answers a request about a service, now or when it has come to that.
+  void AwaitService(Connection& connection, const std::string& name,
+                    const ServiceWaiter& waiter);
+  // False: not yet.
+  bool AnswerAboutService(const ServiceWaiter& waiter,
+                          const ServiceInfo& service);
+  Snapshot TakeSnapshot() const;
 
   void On(const WorkerLaunched& event);
   void On(const WorkerLaunchFailed& event);
@@ -110,6 +133,7 @@ class Dispatcher {
 
   Loop& loop_;
   Supervisor& supervisor_;
+  Services& services_;
   Options options_;
   std::int64_t started_ns_;
   ResourceLimits own_limits_;
@@ -122,6 +146,8 @@ class Dispatcher {
   std::unordered_map<ProcessKey, std::vector<Waiter>> zygote_waiters_;
   // ... when the worker has ended.
   std::unordered_map<ProcessKey, std::vector<Waiter>> exit_waiters_;
+  // By the name of the service.
+  std::unordered_map<std::string, std::vector<ServiceWaiter>> service_waiters_;
   // The ends of the processes that connected.
   PollSet clients_;
   std::unique_ptr<FdWatcher> clients_watcher_;

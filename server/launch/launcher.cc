@@ -11,6 +11,7 @@
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
+#include "sdk/process/process_tree.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
 #include "server/lasting_fds.h"
@@ -218,6 +219,17 @@ bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
                       bool group) {
   if (reaper_.Knows(key)) return reaper_.Signal(key, signal, group);
   return zygotes_.Signal(key, id, signal, group);
+}
+
+int Launcher::SignalTree(const std::string& id, pid_t pid, int signal) {
+  ProcessTree tree;
+  tree.worker = id;
+  tree.root = pid;
+  tree.heir = ::getpid();
+  tree.is_known = [this](pid_t child) {
+    return reaper_.KeyOf(child) != 0 || zygotes_.IsForkedWorker(child);
+  };
+  return ::forkserver::SignalTree(tree, signal, signal == SIGKILL ? 0 : pid);
 }
 
 void Launcher::AbandonLaunches() {

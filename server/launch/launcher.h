@@ -93,6 +93,11 @@ class Launcher {
   // when there is none.
   bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
 
+  // To what descends from a worker, wherever that is, but not to its process
+  // group, which Signal reaches; with KILL to that as well. `pid` is 0 once it
+  // has ended. Returns how many processes were there.
+  int SignalTree(const std::string& id, pid_t pid, int signal);
+
   // Of a forked worker that was killed by way of its zygote and has not been
   // heard of: kills it without the zygote. True if it has ended and only its
   // zygote does not say so, that is if the zygote hangs.

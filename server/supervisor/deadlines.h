@@ -20,6 +20,7 @@ enum class DeadlineKind {
   kGrace,       // the end of a stop's grace period
   kUnheard,     // a killed worker whose zygote has not reported its end
   kEntry,       // a worker has not reached its entry
+  kTree,        // what is left of an ended worker's tree may be gone
   kRetiring,    // a retired zygote should have ended
   kZygoteIdle,  // a zygote may have been unused for long enough
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sdk/process/platform.h"
+#include "sdk/process/process_tree.h"
 #include "sdk/protocol/codec.h"
 
 namespace forkserver::server {
@@ -15,6 +16,8 @@ namespace {
 constexpr std::int64_t kNsPerMs = 1'000'000;
 // A killed worker whose zygote says nothing for this long: the zygote hangs.
 constexpr std::int64_t kUnheardNs = 2'000'000'000;
+// How often it is looked whether what was killed is gone.
+constexpr std::int64_t kTreeLookNs = 2'000'000;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
@@ -24,6 +27,15 @@ bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
         return x.first == y.first && x.second.soft == y.second.soft &&
                x.second.hard == y.second.hard;
       });
+}
+
+// What it starts carries its id, so that it is found wherever it goes.
+void NameWorker(const std::string& id, std::vector<std::string>& env) {
+  const std::string prefix = std::string(kWorkerVariable) + "=";
+  std::erase_if(env, [&](const std::string& variable) {
+    return variable.compare(0, prefix.size(), prefix) == 0;
+  });
+  env.push_back(prefix + id);
 }
 
 Launcher::WorkerTraits TraitsOf(const protocol::Policy& policy) {
@@ -87,6 +99,9 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
                  std::to_string(kMaxDurationMs));
     }
   }
+  if (policy.stop_signal < 1 || policy.stop_signal >= NSIG) {
+    return bad("'stop_signal' must be in 1.." + std::to_string(NSIG - 1));
+  }
   return {};
 }
 
@@ -100,6 +115,7 @@ Worker& Supervisor::AddWorker(ProcessKey key, const Requester& requester,
   worker.detach = policy.detach;
   worker.timeout_ms = policy.timeout_ms;
   worker.grace_ms = policy.grace_ms;
+  worker.stop_signal = static_cast<int>(policy.stop_signal);
   worker.crash_report = policy.crash_report;
   worker.journey.received_ns = requester.received_ns;
   if (policy.timeout_ms > 0) {
@@ -137,6 +153,7 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   if (!setup) return setup.error();
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
+  NameWorker(ids_.IdOf(key), setup->env);
   if (auto launched =
           launcher_.LaunchExec(key, std::move(*setup), fds, requester.limits,
                                TraitsOf(request.policy));
@@ -265,15 +282,19 @@ void Supervisor::BeginStop(Worker& worker, EndReason reason,
     Kill(worker);
     return;
   }
-  if (!again) {
-    launcher_.Signal(worker.key, worker.id, SIGTERM, /*group=*/true);
-    // A stopped process would take the TERM only when it is continued.
+  if (!again && !worker.ended) {
+    launcher_.Signal(worker.key, worker.id, worker.stop_signal,
+                     /*group=*/true);
+    launcher_.SignalTree(worker.id, worker.pid, worker.stop_signal);
+    // A stopped process would take the signal only when it is continued.
     launcher_.Signal(worker.key, worker.id, SIGCONT, /*group=*/true);
+    launcher_.SignalTree(worker.id, worker.pid, SIGCONT);
   }
   AddDeadline({until_ns, worker.key, DeadlineKind::kGrace});
 }
 
 void Supervisor::Kill(Worker& worker) {
+  if (worker.ended) return;  // FinishOnceTreeIsGone is at it
   launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
   if (worker.kind == WorkerKind::kForked) {
     AddDeadline({MonotonicNanoseconds() + kUnheardNs, worker.key,
@@ -369,12 +390,34 @@ void Supervisor::Handle(ProcessEnded event) {
   const auto found = workers_.find(event.key);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
+  // One that was told to stop has ended when all that it started has.
+  if (worker.state == WorkerState::kStopping ||
+      worker.owner == kServicesOwner) {
+    worker.state = WorkerState::kStopping;
+    worker.ended = std::move(event);
+    FinishOnceTreeIsGone(worker);
+    return;
+  }
+  Finish(worker, event);
+}
+
+void Supervisor::FinishOnceTreeIsGone(Worker& worker) {
+  if (launcher_.SignalTree(worker.id, 0, SIGKILL) == 0) {
+    Finish(worker, *worker.ended);
+    return;
+  }
+  AddDeadline(
+      {MonotonicNanoseconds() + kTreeLookNs, worker.key, DeadlineKind::kTree});
+}
+
+void Supervisor::Finish(Worker& worker, const ProcessEnded& end) {
+  const ProcessKey key = worker.key;
   worker.state = WorkerState::kEnded;
   WorkerInfo info = DescribeWorker(worker);
-  info.exit = MakeRecord(worker, event);
-  records_.Add(event.key, *info.exit);
-  EraseWorker(event.key);
-  events_.push_back(WorkerEnded{event.key, std::move(info)});
+  info.exit = MakeRecord(worker, end);
+  records_.Add(key, *info.exit);
+  EraseWorker(key);
+  events_.push_back(WorkerEnded{key, std::move(info)});
 }
 
 void Supervisor::AddDeadline(const Deadline& deadline) {
@@ -408,6 +451,7 @@ void Supervisor::Handle(const Deadline& deadline) {
       if (deadline.at_ns == worker.grace_until_ns) Kill(worker);
       break;
     case DeadlineKind::kUnheard:
+      if (worker.ended) break;
       // Dying may take long (much memory, a core). If it is over and its
       // zygote does not say so, that hangs; when it dies, the reaper takes
       // the worker over.
@@ -427,6 +471,9 @@ void Supervisor::Handle(const Deadline& deadline) {
         const Zygote* const zygote = zygotes_.Find(worker.zygote);
         launcher_.TakeStacks(worker.key, zygote != nullptr ? zygote->pid : 0);
       }
+      break;
+    case DeadlineKind::kTree:
+      FinishOnceTreeIsGone(worker);
       break;
     case DeadlineKind::kRetiring:
     case DeadlineKind::kZygoteIdle:

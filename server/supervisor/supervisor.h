@@ -76,6 +76,7 @@ class Supervisor {
     const ExitRecord* record = nullptr;
   };
   Result<Found> Find(const std::string& id) const;
+  std::string IdOf(ProcessKey key) const { return ids_.IdOf(key); }
   Result<void> Signal(const std::string& id, std::int64_t signal, bool group);
   // Found.record is set when there is nothing left to stop.
   Result<Found> Stop(const std::string& id,
@@ -114,6 +115,9 @@ class Supervisor {
   void AddDeadline(const Deadline& deadline);
   void BeginStop(Worker& worker, EndReason reason, std::int64_t grace_ms);
   void Kill(Worker& worker);
+  // Nothing of it is left.
+  void Finish(Worker& worker, const ProcessEnded& end);
+  void FinishOnceTreeIsGone(Worker& worker);
   void RetireZygote(ProcessKey key);
   // What the end of a canary means; nullopt: it answered.
   void OnCanary(Zygote& zygote, std::optional<std::string> failure);

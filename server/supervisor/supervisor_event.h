@@ -14,6 +14,9 @@ namespace forkserver::server {
 
 // A client's connection, as the supervisor knows it. 0: nobody.
 using OwnerId = std::uint64_t;
+// The owner of the workers of services, which belong to no connection. Such a
+// worker has ended when everything that descends from it has.
+inline constexpr OwnerId kServicesOwner = ~OwnerId{0};
 
 struct WorkerLaunched {
   ProcessKey key = 0;

@@ -28,6 +28,7 @@ struct Worker {
   bool detach = false;
   std::int64_t timeout_ms = 0;
   std::int64_t grace_ms = 0;
+  int stop_signal = 0;
   std::int64_t grace_until_ns = 0;  // while stopping
   std::optional<EndReason> reason;  // set by whoever stops it first
   std::vector<std::string> stacks;  // of one that did not reach its entry
@@ -36,6 +37,8 @@ struct Worker {
   bool pristine = true;
   std::vector<std::string> dirty;
   bool crash_report = false;  // more than usual was asked for
+  // How it ended, while something that descends from it is still there.
+  std::optional<ProcessEnded> ended;
 };
 
 // Without its exit record.

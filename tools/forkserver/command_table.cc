@@ -5,6 +5,7 @@
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/run_commands.h"
+#include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
 #include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
@@ -80,11 +81,33 @@ constexpr Command kCommands[] = {
     {"kill", "[-s SIG] ID [options]", "Send a signal to a worker.",
      "Example:\n  forkserver kill -s USR1 --group $id",
      kWorkerId | kKillOptions, kUsage, SignalWorker},
-    {"stop", "ID [options]",
-     "Stop a worker and its process group: TERM, grace period, KILL.",
-     "Prints how it ended, and exits 0 when it has.\n"
-     "Example:\n  forkserver stop --grace 2s $id",
-     kJsonOption | kWorkerId | kStopOptions, kUsage, StopWorker},
+    {"start", "NAME [options] [-- CMD...]",
+     "Start a service: a named worker that is kept running as asked.",
+     "Returns when it is ready. Without CMD and --zygote: one that is known.\n"
+     "Its output goes to its log. Starts a daemon if none runs.\n"
+     "Example:\n"
+     "  forkserver start db --ready line:'ready to accept' -- redis-server\n"
+     "  forkserver start web --after db --restart always -- ./serve",
+     kJsonOption | kServiceName | kProcessOptions | kServiceOptions | kNoWait |
+         kWords,
+     kUsage, StartService},
+    {"restart", "NAME [options]", "Stop a service and start it again.",
+     "Returns when it is ready.\n"
+     "Example:\n  forkserver restart web",
+     kJsonOption | kServiceName | kNoWait, kUsage, RestartService},
+    {"stop", "NAME|ID [options]",
+     "Stop a service or worker and all that it started: TERM, grace, KILL.",
+     "Returns when nothing of it is left. A second one means now.\n"
+     "Example:\n"
+     "  forkserver stop web\n"
+     "  forkserver stop --grace 2s $id",
+     kJsonOption | kWorkerId | kStopOptions, kUsage, StopServiceOrWorker},
+    {"remove", "NAME [options]", "Stop a service and forget it.",
+     "Example:\n  forkserver remove web", kServiceName | kStopOptions, kUsage,
+     RemoveService},
+    {"services", "[options]", "List the services.",
+     "Example:\n  forkserver services --json | jq -r '.[].name'", kJsonOption,
+     kUsage, ListServices},
     {"doctor", "[PID] [options] [-- CMD...]",
      "Tell whether a process is safe to fork, and if not, why.",
      "Without PID: this session, its daemon and zygotes. The process is "
@@ -126,8 +149,10 @@ constexpr Command kCommands[] = {
      kGuardOptions | kWords | kCommand, kFailed, RunGuarded},
     {"guard-report", "", "Report one fork; libforkguard runs it.", "",
      kJsonOption | kHidden, kFailed, ReportFork},
-    {"status", "[options]", "Show the daemon's state in numbers.",
-     "Example:\n  forkserver status --json", kJsonOption, kUsage, PrintStatus},
+    {"status", "[NAME] [options]",
+     "Show how a service is, or the daemon in numbers.",
+     "Example:\n  forkserver status web", kJsonOption | kMaybeServiceName,
+     kUsage, PrintServiceOrStatus},
     {"events", "[options]",
      "Print one line for each change of a worker or zygote, "
      "until Ctrl-C.",

@@ -30,6 +30,10 @@ enum OptionSet : unsigned {
   kHidden = 1u << 15,
   kTestOptions = 1u << 16,
   kPsOptions = 1u << 17,
+  kServiceName = 1u << 18,
+  kServiceOptions = 1u << 19,
+  kNoWait = 1u << 20,
+  kMaybeServiceName = 1u << 21,
 };
 
 struct Command {

@@ -42,6 +42,11 @@ std::string DescribeEvent(const Event& event) {
   } else if (event.zygote) {
     text +=
         " " + event.zygote->name + " pid " + std::to_string(event.zygote->pid);
+  } else if (event.service) {
+    const ServiceInfo& service = *event.service;
+    text += " " + service.name + " " + std::string(NameOf(service.state));
+    if (service.pid != 0) text += " pid " + std::to_string(service.pid);
+    if (!service.why.empty()) text += ": " + service.why;
   } else if (event.snapshot) {
     text += ": events were lost; " +
             std::to_string(event.snapshot->workers.size()) + " workers, " +

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tools/forkserver/command_table.h"
+#include "tools/forkserver/declare_service_options.h"
 #include "tools/forkserver/declare_test_options.h"
 #include "tools/forkserver/declare_values.h"
 #include "tools/forkserver/options.h"
@@ -154,10 +155,21 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
   if (has(kWorkerId)) {
     app.add_option("ID", options.worker_id, "The worker")->required();
   }
+  if (has(kServiceName)) {
+    app.add_option("NAME", options.service, "The service")->required();
+  }
+  if (has(kMaybeServiceName)) {
+    app.add_option("NAME", options.service, "The service");
+  }
   if (has(kProcessOptions)) AddProcessOptions(app, options);
   if (has(kWorkerOptions)) AddWorkerOptions(app, options);
   if (has(kForkOptions)) AddForkOptions(app, options);
   if (has(kZygoteOptions)) AddZygoteOptions(app, options);
+  if (has(kServiceOptions)) AddServiceOptions(app, options);
+  if (has(kNoWait)) {
+    app.add_flag("--no-wait", options.no_wait,
+                 "Return at once, not when it is ready");
+  }
   if (has(kDaemonOptions)) AddDaemonOptions(app, options);
   if (has(kWaitOptions)) {
     AddDuration(app, "--timeout", options.wait_timeout,

@@ -34,6 +34,10 @@ struct JsonVisitor {
   void Optional(const char* key, const T& value) {
     Required(key, value);
   }
+  template <typename T>
+  void Defaulted(const char* key, const T& value, const T&) {
+    Required(key, value);
+  }
 };
 
 template <typename T>
@@ -103,6 +107,12 @@ std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
   return Dump(zygotes, kIndent);
 }
 std::string ToJson(const ZygoteInfo& zygote) { return Dump(zygote, kIndent); }
+std::string ToJson(const std::vector<ServiceInfo>& services) {
+  return Dump(services, kIndent);
+}
+std::string ToJson(const ServiceInfo& service) {
+  return Dump(service, kIndent);
+}
 std::string ToJson(const ExitRecord& record) { return Dump(record, kIndent); }
 std::string ToJson(const Explanation& explanation) {
   return Dump(explanation, kIndent);

@@ -19,6 +19,8 @@ std::string ToJson(const std::vector<WorkerInfo>& workers);
 std::string ToJson(const std::vector<MeasuredWorker>& workers);
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
+std::string ToJson(const std::vector<ServiceInfo>& services);
+std::string ToJson(const ServiceInfo& service);
 std::string ToJson(const ExitRecord& record);
 std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);

@@ -50,12 +50,17 @@ struct Options {
   int spares_max = 0;
   std::chrono::milliseconds entry_deadline{10'000};
 
-  // `wait`, `kill`, `stop`.
+  // `wait`, `kill`, `stop`; a service's name as well for `stop`.
   std::string worker_id;
   std::optional<std::chrono::milliseconds> wait_timeout;
   std::optional<std::chrono::milliseconds> stop_grace;
   int signal = 0;
   bool group = false;
+
+  // `start` and the other commands about services.
+  std::string service;  // its name
+  ServicePolicy policy;
+  bool no_wait = false;
 
   bool memory = false;  // `ps`
 

@@ -86,6 +86,20 @@ ForkOptions MakeForkOptions(const Options& options, int null_fd) {
   return fork;
 }
 
+ServiceOptions MakeServiceOptions(const Options& options) {
+  ServiceOptions service;
+  FillProcess(options, service);
+  service.name = options.service;
+  service.argv = options.words;
+  service.zygote = options.zygote;
+  service.entry = options.entry;
+  service.args = options.args;
+  service.policy = options.policy;
+  service.replace = options.replace;
+  service.no_wait = options.no_wait;
+  return service;
+}
+
 ZygoteOptions MakeZygoteOptions(const Options& options) {
   ZygoteOptions zygote;
   FillProcess(options, zygote);

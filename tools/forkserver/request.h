@@ -11,6 +11,7 @@ namespace forkserver::cli {
 // detached worker gets it in place of terminals and of output pipes.
 SpawnOptions MakeSpawnOptions(const Options& options, int null_fd);
 ForkOptions MakeForkOptions(const Options& options, int null_fd);
+ServiceOptions MakeServiceOptions(const Options& options);
 ZygoteOptions MakeZygoteOptions(const Options& options);
 
 }  // namespace forkserver::cli

@@ -157,6 +157,64 @@ Result<std::pair<std::string, ResourceLimit>> ParseLimit(
   return std::pair(text.substr(0, equals), ResourceLimit{*soft, *hard});
 }
 
+Result<std::int64_t> ParseSize(const std::string& text) {
+  const auto size = ParseLimitValue(text);
+  if (!size || *size < 0) {
+    return BadValue(text, "a number of bytes such as 4096, 64K or 10M");
+  }
+  return *size;
+}
+
+Result<std::vector<std::int64_t>> ParseExitCodes(const std::string& text) {
+  constexpr std::int64_t kMost = 255;
+  std::vector<std::int64_t> codes;
+  std::string_view rest = text;
+  for (;;) {
+    const auto comma = rest.find(',');
+    const auto code = ParseNumber(rest.substr(0, comma));
+    if (!code || *code > kMost) {
+      return BadValue(text, "a list of exit codes such as 2 or 2,143");
+    }
+    codes.push_back(*code);
+    if (comma == rest.npos) return codes;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+Result<ReadyCheck> ParseReady(const std::string& text) {
+  constexpr std::int64_t kMostFd = 1023;
+  const auto colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  const std::string value =
+      colon == text.npos ? std::string() : text.substr(colon + 1);
+  ReadyCheck check;
+  if (kind == "fd") {
+    check.kind = ReadyKind::kFd;
+    if (colon == text.npos) return check;
+    const auto fd = ParseNumber(value);
+    if (fd && *fd >= 3 && *fd <= kMostFd) {
+      check.fd = *fd;
+      return check;
+    }
+  } else if (kind == "line" && !value.empty()) {
+    check.kind = ReadyKind::kLine;
+    check.line = value;
+    return check;
+  } else if (kind == "exec" && !value.empty()) {
+    check.kind = ReadyKind::kExec;
+    check.command = {"/bin/sh", "-c", value};
+    return check;
+  } else if (text == "notify") {
+    check.kind = ReadyKind::kNotify;
+    return check;
+  } else if (text == "none") {
+    return check;
+  }
+  return BadValue(text,
+                  "one of none, notify, fd, fd:NUMBER (3 to 1023), line:REGEX "
+                  "and exec:COMMAND");
+}
+
 Result<std::pair<int, int>> ParseSpares(const std::string& text) {
   const auto colon = text.find(':');
   const auto least = ParseNumber(text.substr(0, colon));

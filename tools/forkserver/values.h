@@ -7,8 +7,10 @@
 #include <forkserver/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace forkserver::cli {
 
@@ -29,6 +31,22 @@ Result<int> ParseUmask(const std::string& text);
 // the same. K, M and G are powers of 1024.
 Result<std::pair<std::string, ResourceLimit>> ParseLimit(
     const std::string& text);
+
+// "10M", "64K", "1G", "4096": bytes. K, M and G are powers of 1024.
+Result<std::int64_t> ParseSize(const std::string& text);
+
+// "0", "3,4": exit codes, each 0 to 255.
+Result<std::vector<std::int64_t>> ParseExitCodes(const std::string& text);
+
+// How a service says that it is ready: "none", "fd" (3) or "fd:5", "notify",
+// "line:REGEX", "exec:COMMAND" (by the shell).
+struct ReadyCheck {
+  ReadyKind kind = ReadyKind::kNone;
+  std::int64_t fd = 3;
+  std::string line;
+  std::vector<std::string> command;
+};
+Result<ReadyCheck> ParseReady(const std::string& text);
 
 // "2:8": at least and at most; "4" is both. At most 64.
 Result<std::pair<int, int>> ParseSpares(const std::string& text);

@@ -1,0 +1,126 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <set>
+#include <string_view>
+
+#include "sdk/base/unique_fd.h"
+#include "sdk/process/platform.h"
+#include "sdk/process/process_tree.h"
+
+namespace forkserver {
+namespace {
+
+// In one call: those that fork faster than they are killed are met again in the
+// next.
+constexpr int kMaxRounds = 16;
+
+std::string ReadProcFile(pid_t pid, const std::string& file) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/" + file;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char buffer[16384];
+  while (fd) {
+    const ssize_t size = ::read(fd.get(), buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
+  return text;
+}
+
+void AddChildrenOfThread(pid_t pid, const char* thread,
+                         std::vector<pid_t>& children) {
+  const std::string text =
+      ReadProcFile(pid, std::string("task/") + thread + "/children");
+  const char* at = text.c_str();
+  for (;;) {
+    char* next = nullptr;
+    const long child = std::strtol(at, &next, 10);
+    if (next == at) return;
+    children.push_back(static_cast<pid_t>(child));
+    at = next;
+  }
+}
+
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  const std::string path = "/proc/" + std::to_string(pid) + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> threads(::opendir(path.c_str()),
+                                                    &::closedir);
+  if (!threads) return children;
+  while (const dirent* const entry = ::readdir(threads.get())) {
+    if (entry->d_name[0] == '.') continue;
+    AddChildrenOfThread(pid, entry->d_name, children);
+  }
+  return children;
+}
+
+bool HasVariable(const std::string& environment, const std::string& wanted) {
+  for (std::size_t at = 0; at < environment.size();) {
+    const std::size_t end = environment.find('\0', at);
+    const std::size_t size =
+        (end == std::string::npos ? environment.size() : end) - at;
+    if (environment.compare(at, size, wanted) == 0) return true;
+    if (end == std::string::npos) return false;
+    at = end + 1;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<pid_t> ListTree(const ProcessTree& tree) {
+  std::vector<pid_t> found;
+  std::set<pid_t> seen;
+  std::vector<pid_t> todo;
+  if (tree.root > 0) todo.push_back(tree.root);
+  const std::string wanted = std::string(kWorkerVariable) + "=" + tree.worker;
+  for (const pid_t child : ChildrenOf(tree.heir)) {
+    if (tree.is_known && tree.is_known(child)) continue;
+    if (HasVariable(ReadProcFile(child, "environ"), wanted)) {
+      todo.push_back(child);
+    }
+  }
+  for (std::size_t i = 0; i < todo.size(); ++i) {
+    const pid_t pid = todo[i];
+    if (!seen.insert(pid).second) continue;
+    if (!ProcessHasEnded(pid)) found.push_back(pid);
+    for (const pid_t child : ChildrenOf(pid)) todo.push_back(child);
+  }
+  return found;
+}
+
+int SignalTree(const ProcessTree& tree, int signal, pid_t except_group) {
+  std::set<pid_t> reached;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    std::map<pid_t, UniqueFd> held;
+    for (const pid_t pid : ListTree(tree)) {
+      if (reached.count(pid) != 0) continue;
+      if (except_group != 0 && ::getpgid(pid) == except_group) continue;
+      held[pid] = OpenProcess(pid);
+    }
+    if (held.empty()) break;
+    // What has a number now may not be what had it a moment ago: those that
+    // are still there once they are held are the ones.
+    bool found_more = false;
+    for (const pid_t pid : ListTree(tree)) {
+      const auto one = held.find(pid);
+      if (one == held.end()) continue;
+      const bool sent = one->second ? SignalProcess(one->second.get(), signal)
+                                    : ::kill(pid, signal) == 0;
+      if (sent) found_more = reached.insert(pid).second || found_more;
+    }
+    // Another signal than KILL does not keep anybody from forking.
+    if (!found_more || signal != SIGKILL) break;
+  }
+  return static_cast<int>(reached.size());
+}
+
+}  // namespace forkserver

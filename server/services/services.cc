@@ -1,0 +1,450 @@
+#include "server/services/services.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "sdk/process/platform.h"
+#include "sdk/protocol/codec.h"
+
+namespace forkserver::server {
+namespace {
+
+constexpr std::size_t kMaxServices = 16384;
+constexpr std::size_t kMaxNameBytes = 64;
+// Longer than any run; keeps sums of times far from overflow.
+constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
+
+Error Bad(std::string message, std::string hint = {}) {
+  return MakeError(error_code::kBadRequest, std::move(message),
+                   std::move(hint));
+}
+
+// It is part of file names.
+bool IsGoodName(const std::string& name) {
+  const auto good = [](char letter) {
+    return (letter >= 'a' && letter <= 'z') ||
+           (letter >= 'A' && letter <= 'Z') ||
+           (letter >= '0' && letter <= '9') || letter == '_' || letter == '-' ||
+           letter == '.' || letter == '@' || letter == ':';
+  };
+  return !name.empty() && name.size() <= kMaxNameBytes && name[0] != '.' &&
+         name[0] != '-' && std::all_of(name.begin(), name.end(), good);
+}
+
+Result<void> CheckRange(const char* what, std::int64_t value, std::int64_t from,
+                        std::int64_t to) {
+  if (value >= from && value <= to) return {};
+  return Bad(std::string("'policy.") + what + "' must be in " +
+             std::to_string(from) + ".." + std::to_string(to) + ", not " +
+             std::to_string(value));
+}
+
+Result<void> CheckPolicy(const ServicePolicy& policy) {
+  const struct {
+    const char* name;
+    std::int64_t value;
+    std::int64_t from;
+    std::int64_t to;
+  } ranges[] = {
+      {"backoff_initial_ms", policy.backoff_initial_ms, 0, kMaxDurationMs},
+      {"backoff_factor", policy.backoff_factor, 1, 1000},
+      {"backoff_max_ms", policy.backoff_max_ms, 0, kMaxDurationMs},
+      {"backoff_jitter_percent", policy.backoff_jitter_percent, 0, 100},
+      {"reset_after_ms", policy.reset_after_ms, 0, kMaxDurationMs},
+      {"start_limit", policy.start_limit, 0, INT32_MAX},
+      {"ready_timeout_ms", policy.ready_timeout_ms, 0, kMaxDurationMs},
+      {"watchdog_ms", policy.watchdog_ms, 0, kMaxDurationMs},
+      {"grace_ms", policy.grace_ms, 0, kMaxDurationMs},
+      {"timeout_ms", policy.timeout_ms, 0, kMaxDurationMs},
+      {"stop_signal", policy.stop_signal, 1, NSIG - 1},
+      {"ready_fd", policy.ready_fd, 3, 1023},
+      {"log_max_bytes", policy.log_max_bytes, 0, INT64_MAX},
+      {"log_files", policy.log_files, 1, 1000},
+  };
+  for (const auto& range : ranges) {
+    auto checked = CheckRange(range.name, range.value, range.from, range.to);
+    if (!checked) return checked;
+  }
+  for (const std::int64_t code : policy.success_exit_codes) {
+    auto checked = CheckRange("success_exit_codes", code, 0, 255);
+    if (!checked) return checked;
+  }
+  if (policy.ready == ReadyKind::kLine && policy.ready_line.empty()) {
+    return Bad("'policy.ready' is 'line', and 'policy.ready_line' is empty");
+  }
+  if (policy.ready == ReadyKind::kLine && policy.log_max_bytes == 0) {
+    return Bad("'policy.ready' is 'line', and its output is not kept",
+               "'policy.log_max_bytes' must not be 0 then");
+  }
+  if (policy.ready == ReadyKind::kExec &&
+      (policy.ready_command.empty() || policy.ready_command[0].empty())) {
+    return Bad("'policy.ready' is 'exec', and 'policy.ready_command' is empty");
+  }
+  return {};
+}
+
+bool IsUp(ServiceState state) {
+  return state == ServiceState::kStarting || state == ServiceState::kRunning ||
+         state == ServiceState::kStopping ||
+         state == ServiceState::kRestarting || state == ServiceState::kFailing;
+}
+
+// Who is after it would wait in vain.
+bool IsDown(ServiceState state) {
+  return state == ServiceState::kStopped || state == ServiceState::kFailed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Services>> Services::Create(Supervisor& supervisor,
+                                                   Options options) {
+  Result<PollSet> poll_set = PollSet::Create();
+  if (!poll_set) return poll_set.error();
+  return std::unique_ptr<Services>(
+      new Services(supervisor, std::move(*poll_set), std::move(options)));
+}
+
+Services::Services(Supervisor& supervisor, PollSet poll_set, Options options)
+    : supervisor_(supervisor),
+      poll_set_(std::move(poll_set)),
+      options_(std::move(options)),
+      random_(static_cast<std::uint32_t>(MonotonicNanoseconds())) {}
+
+// --- requests ---------------------------------------------------------------
+
+Result<void> Services::Check(const protocol::ServiceStart& request) const {
+  if (shutting_down_) {
+    return MakeError(error_code::kDaemonStopping,
+                     "forkserverd is stopping and takes no new work",
+                     "connect again: a client starts a new one");
+  }
+  if (!IsGoodName(request.name)) {
+    return Bad("'" + request.name + "' cannot be the name of a service",
+               "a name has 1 to 64 of the letters a-z, A-Z, 0-9, _ - . @ : "
+               "and does not begin with - or .");
+  }
+  if (request.setup.data.empty()) return {};
+  if (auto checked = CheckPolicy(request.policy); !checked) return checked;
+  if (services_.size() >= kMaxServices && services_.count(request.name) == 0) {
+    return MakeError(
+        error_code::kLimitReached,
+        "there are " + std::to_string(kMaxServices) + " services already",
+        "remove some: `forkserver remove NAME`");
+  }
+  return CheckDependencies(request);
+}
+
+Result<void> Services::CheckDependencies(
+    const protocol::ServiceStart& request) const {
+  // Every service that it would be after, near and far.
+  std::set<std::string> seen;
+  std::vector<std::string> todo = request.policy.after;
+  while (!todo.empty()) {
+    const std::string name = std::move(todo.back());
+    todo.pop_back();
+    if (name == request.name) {
+      return Bad("service '" + request.name + "' would be after itself",
+                 "take one of the 'after' away that lead back to it");
+    }
+    if (!seen.insert(name).second) continue;
+    const Service* const service = Find(name);
+    if (service == nullptr) {
+      return MakeError(error_code::kUnknownService,
+                       "'" + request.name + "' is to be after '" + name +
+                           "', and there is no such service",
+                       "start that one before");
+    }
+    const auto& after = service->definition.policy.after;
+    todo.insert(todo.end(), after.begin(), after.end());
+  }
+  return {};
+}
+
+Result<ServiceDefinition> Services::MakeDefinition(
+    const Supervisor::Requester& requester, protocol::ServiceStart request) {
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  if (!setup) return setup.error();
+  ServiceDefinition definition;
+  definition.zygote = std::move(request.zygote);
+  definition.setup = std::move(*setup);
+  definition.policy = std::move(request.policy);
+  definition.limits = requester.limits;
+  if (!definition.setup.fds.empty() || definition.setup.result) {
+    return Bad("a service takes no descriptors of its client",
+               "its input is /dev/null, its output goes to its log");
+  }
+  if (definition.zygote.empty() == definition.setup.argv.empty() &&
+      definition.setup.entry.empty()) {
+    return Bad("a service needs a command, or a zygote and an entry");
+  }
+  return definition;
+}
+
+Result<void> Services::Start(const Supervisor::Requester& requester,
+                             protocol::ServiceStart request) {
+  if (auto checked = Check(request); !checked) return checked;
+  const std::string name = request.name;
+  if (request.setup.data.empty()) {
+    auto known = FindKnown(name);
+    if (!known) return known.error();
+    On(**known, ServiceEvent::kStart);
+    CheckWaiting();
+    return {};
+  }
+  const bool replace = request.replace;
+  auto definition = MakeDefinition(requester, std::move(request));
+  if (!definition) return definition.error();
+  const auto found = services_.find(name);
+  if (found != services_.end()) {
+    return Redefine(found->second, std::move(*definition), replace);
+  }
+  Service& service = services_[name];
+  service.number = ++last_number_;
+  service.name = name;
+  service.since_ns = MonotonicNanoseconds();
+  numbers_[service.number] = &service;
+  Define(service, std::move(*definition));
+  On(service, ServiceEvent::kStart);
+  CheckWaiting();
+  return {};
+}
+
+Result<void> Services::Redefine(Service& service, ServiceDefinition definition,
+                                bool replace) {
+  const ServiceDefinition& current =
+      service.next_definition ? *service.next_definition : service.definition;
+  const std::string difference = DescribeDifference(current, definition);
+  service.remove = false;
+  if (!IsUp(service.state)) {
+    Define(service, std::move(definition));
+    service.next_definition.reset();
+    On(service, ServiceEvent::kStart);
+    CheckWaiting();
+    return {};
+  }
+  if (difference.empty()) {
+    On(service, ServiceEvent::kStart);
+    return {};
+  }
+  if (!replace) {
+    return MakeError(error_code::kServiceConflict,
+                     "service '" + service.name + "' is " +
+                         std::string(NameOf(service.state)) +
+                         " and differs in " + difference,
+                     "stop it before, or ask for it to be replaced");
+  }
+  service.next_definition = std::move(definition);
+  On(service, ServiceEvent::kRestart);
+  return {};
+}
+
+Result<Service*> Services::FindKnown(const std::string& name) {
+  const auto found = services_.find(name);
+  if (found != services_.end()) return &found->second;
+  return MakeError(error_code::kUnknownService,
+                   "there is no service '" + name + "'",
+                   "see `forkserver status` for those that are known");
+}
+
+Result<void> Services::Stop(const protocol::ServiceStop& request) {
+  if (request.grace_ms &&
+      (*request.grace_ms < 0 || *request.grace_ms > kMaxDurationMs)) {
+    return Bad("'grace_ms' must be in 0.." + std::to_string(kMaxDurationMs));
+  }
+  auto known = FindKnown(request.name);
+  if (!known) return known.error();
+  Service& service = **known;
+  service.stop_grace_ms = request.grace_ms;
+  if (request.remove) service.remove = true;
+  service.next_definition.reset();
+  On(service, ServiceEvent::kStop);
+  if (service.remove && service.state == ServiceState::kStopped) {
+    Remove(service);
+  }
+  CheckWaiting();
+  return {};
+}
+
+Result<void> Services::Restart(const std::string& name) {
+  auto known = FindKnown(name);
+  if (!known) return known.error();
+  On(**known, ServiceEvent::kRestart);
+  CheckWaiting();
+  return {};
+}
+
+const Service* Services::Find(const std::string& name) const {
+  const auto found = services_.find(name);
+  return found == services_.end() ? nullptr : &found->second;
+}
+
+ServiceInfo Services::InfoOf(const Service& service) const {
+  const ServiceDefinition& definition = service.definition;
+  ServiceInfo info;
+  info.name = service.name;
+  info.state = service.state;
+  info.worker = service.worker;
+  info.pid = service.pid;
+  info.zygote = definition.zygote;
+  info.runs = service.runs;
+  info.restarts = service.restarts;
+  info.since_ns = service.since_ns;
+  info.next_ns = service.backoff_until_ns;
+  info.status = service.status;
+  info.why = service.why;
+  info.argv = definition.setup.argv;
+  info.policy = definition.policy;
+  info.exit = service.exit;
+  return info;
+}
+
+std::vector<ServiceInfo> Services::All() const {
+  std::vector<ServiceInfo> all;
+  all.reserve(services_.size());
+  for (const auto& [name, service] : services_) all.push_back(InfoOf(service));
+  return all;
+}
+
+std::vector<ServiceChanged> Services::TakeEvents() {
+  return std::exchange(events_, {});
+}
+
+// --- the table --------------------------------------------------------------
+
+void Services::On(Service& service, ServiceEvent event) {
+  const ServiceStep step = Next(service.state, event);
+  if (step.next != service.state) {
+    if (event == ServiceEvent::kStart || event == ServiceEvent::kRestart) {
+      // Somebody looked at it and wants it: what was before does not count.
+      service.short_runs = 0;
+      service.why.clear();
+      service.asked = true;
+      service.start_others = true;
+    }
+    service.state = step.next;
+    service.since_ns = MonotonicNanoseconds();
+    Schedule(service, &Service::backoff_until_ns, 0);
+    if (step.action == ServiceAction::kBackOff) BackOff(service);
+    const auto followers = followers_.find(service.name);
+    if (followers != followers_.end()) {
+      to_check_.insert(to_check_.end(), followers->second.begin(),
+                       followers->second.end());
+    }
+    Publish(service);
+  }
+  switch (step.action) {
+    case ServiceAction::kNone:
+    case ServiceAction::kBackOff:
+      break;
+    case ServiceAction::kCheckDependencies:
+      if (service.next_definition) {
+        Define(service, std::move(*service.next_definition));
+        service.next_definition.reset();
+      }
+      to_check_.push_back(service.number);
+      break;
+    case ServiceAction::kLaunch:
+      Launch(service);
+      break;
+    case ServiceAction::kStopTree:
+      static_cast<void>(supervisor_.Stop(
+          service.worker, service.state == ServiceState::kStopping
+                              ? service.stop_grace_ms
+                              : std::nullopt));
+      break;
+    case ServiceAction::kKillTree:
+      static_cast<void>(supervisor_.Stop(service.worker, 0));
+      break;
+  }
+}
+
+void Services::Publish(const Service& service, bool removed) {
+  events_.push_back({InfoOf(service), removed});
+}
+
+void Services::Remove(Service& service) {
+  Publish(service, /*removed=*/true);
+  Undefine(service);
+  const auto followers = followers_.find(service.name);
+  if (followers != followers_.end()) {
+    to_check_.insert(to_check_.end(), followers->second.begin(),
+                     followers->second.end());
+  }
+  timers_.erase({service.NextNs(), service.number});
+  numbers_.erase(service.number);
+  services_.erase(service.name);
+}
+
+void Services::Define(Service& service, ServiceDefinition definition) {
+  Undefine(service);
+  service.definition = std::move(definition);
+  for (const std::string& name : service.definition.policy.after) {
+    followers_[name].insert(service.number);
+  }
+}
+
+void Services::Undefine(Service& service) {
+  for (const std::string& name : service.definition.policy.after) {
+    const auto followers = followers_.find(name);
+    if (followers == followers_.end()) continue;
+    followers->second.erase(service.number);
+    if (followers->second.empty()) followers_.erase(followers);
+  }
+}
+
+void Services::Schedule(Service& service, std::int64_t Service::*when,
+                        std::int64_t at_ns) {
+  timers_.erase({service.NextNs(), service.number});
+  service.*when = at_ns;
+  if (const std::int64_t next_ns = service.NextNs(); next_ns != 0) {
+    timers_.insert({next_ns, service.number});
+  }
+}
+
+std::optional<std::int64_t> Services::NextDeadlineNs() const {
+  if (timers_.empty()) return std::nullopt;
+  return timers_.begin()->first;
+}
+
+void Services::CheckWaiting() {
+  while (!to_check_.empty()) {
+    Service* const service = ByNumber(to_check_.front());
+    to_check_.pop_front();
+    if (service != nullptr && service->state == ServiceState::kWaiting) {
+      CheckWaiting(*service);
+    }
+  }
+}
+
+void Services::CheckWaiting(Service& service) {
+  const bool start_others = std::exchange(service.start_others, false);
+  bool met = true;
+  for (const std::string& name : service.definition.policy.after) {
+    const auto found = services_.find(name);
+    ServiceState state = ServiceState::kStopped;
+    if (found != services_.end()) {
+      state = found->second.state;
+      if (start_others && IsDown(state)) {
+        On(found->second, ServiceEvent::kStart);
+        state = found->second.state;
+      }
+    }
+    if (IsDown(state)) {
+      service.why = "service '" + name + "', which it is after, is " +
+                    (found == services_.end() ? "not known any more"
+                                              : std::string(NameOf(state)));
+      On(service, ServiceEvent::kDependencyFailed);
+      return;
+    }
+    met = met &&
+          (state == ServiceState::kRunning || state == ServiceState::kFinished);
+  }
+  if (met) On(service, ServiceEvent::kDependenciesMet);
+}
+
+Service* Services::ByNumber(std::uint64_t number) {
+  const auto found = numbers_.find(number);
+  return found == numbers_.end() ? nullptr : found->second;
+}
+
+}  // namespace forkserver::server

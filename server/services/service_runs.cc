@@ -1,5 +1,8 @@
 // The part of Services that makes the runs of a service and hears of them.
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "sdk/process/platform.h"
@@ -15,6 +18,11 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 // may take.
 constexpr std::int64_t kProbeEveryMs = 250;
 constexpr std::int64_t kProbeTimeoutMs = 10'000;
+
+Result<void> MakeFolder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return SystemError("mkdir(" + path + ")", errno);
+}
 
 }  // namespace
 
@@ -45,6 +53,7 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   protocol::Setup setup = definition.setup;
   std::vector<UniqueFd> fds;
   SetVariable(setup.env, "FORKSERVER_SERVICE", service.name);
+  if (auto made = MakeFolder(options_.folder); !made) return made.error();
   auto readiness = Readiness::Prepare(
       definition.policy,
       options_.folder + "/notify." + std::to_string(service.number), setup,

@@ -239,6 +239,8 @@ class DaemonTestCase(SandboxTestCase):
         return self.cli("status").returncode == 0
 
     def _check_and_stop(self):
+        for service in self.cli_json("services"):
+            self.cli("remove", service["name"], "--grace", "0")
         for zygote in self.cli_json("zygote", "ls"):
             self.cli("zygote", "stop", zygote["name"])
         for worker in self.cli_json("ps"):

@@ -18,10 +18,11 @@
 // stay open here too: when the process dies, another one takes the streams
 // over, and no service ever writes to a pipe that nobody reads.
 //
-// Caveats: what a process that is killed had read and not written is lost: the
-// last 64 kB of a service at most, and with `drop` what it had buffered. A
-// note is put behind what the service wrote before it only as far as the
-// writer has got to read that.
+// Caveats: what a process that is killed had read and not written is lost. What
+// is in the pipe is not; without `drop`, no more is read than is being written
+// (16 kB of each stream, 128 kB just before a note) and a line that has not
+// ended. A note comes behind what the service wrote before it, unless the file
+// is so slow that more waits than a pipe holds.
 #pragma once
 
 #include <forkserver/result.h>
@@ -32,6 +33,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
@@ -49,7 +51,7 @@ class LogWriter {
     // dropped and counted.
     bool drop = false;
     // POSIX extended regular expression; empty: none. See line_pattern.h.
-    std::string match;
+    std::string match = {};
   };
   // What a service gets as its descriptors 1 and 2.
   struct Streams {
@@ -113,18 +115,18 @@ class LogWriter {
   struct Frame {
     std::string bytes;
     std::size_t sent = 0;
-    std::uint64_t fds_of = 0;  // key of the log whose descriptors ride on it
     bool is_note = false;
+    bool has_fds = false;
+    std::uint64_t fds_of = 0;  // the log whose descriptors ride on it
   };
 
-  LogWriter() : reader_(kMaxFrameBytes) {}
+  LogWriter();
   Result<void> ForkProcess();
   void Queue(Frame frame);
   void QueueOpen(std::uint64_t key, const Log& log);
+  void QueueClose(std::uint64_t key);
   void Flush();
-  void Receive(std::vector<Event>& events);
-
-  static constexpr std::size_t kMaxFrameBytes = std::size_t{64} << 10;
+  void Take(std::string_view payload, std::vector<Event>& events);
 
   std::map<std::uint64_t, Log> logs_;
   std::deque<Frame> outbox_;

@@ -177,10 +177,16 @@ Result<void> LogFile::Rotate() {
     }
     return {};
   }
-  for (number = limits_.files - 1; number > 0; --number) {
+  // From the first name that is free on, or the last.
+  number = 1;
+  while (number < limits_.files - 1 &&
+         ::access(name(number).c_str(), F_OK) == 0) {
+    ++number;
+  }
+  for (; number > 0; --number) {
     const std::string from = name(number - 1);
     const std::string to = name(number);
-    if (std::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+    if (std::rename(from.c_str(), to.c_str()) != 0) {
       return SystemError("rename(" + from + ", " + to + ")", errno);
     }
   }

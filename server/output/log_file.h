@@ -9,8 +9,9 @@
 // none, two that rotate at the same moment can lose an old file.
 //
 // What others do to the file is noticed with the next lines: removed or
-// replaced, it is made again; truncated, it goes on from there. A line that
-// was torn by a crash is ended.
+// replaced, it is made again; truncated, it goes on from there. A line
+// that the end of a process has torn is left as it is, and the next one begins
+// behind it.
 #pragma once
 
 #include <forkserver/result.h>

@@ -254,13 +254,13 @@ TEST_CASE("two processes write and rotate one path, and lose nothing") {
   const NoLeftovers no_leftovers;
   const LogFolder folder;
   const std::string path = folder.File("log");
-  constexpr int kLines = 2000;
+  constexpr int kLines = 1500;
   std::vector<pid_t> children;
   for (const char name : {'a', 'b'}) {
     const pid_t pid = ::fork();
     REQUIRE(pid >= 0);
     if (pid == 0) {
-      LogFile file(path, {500, 10'000});
+      LogFile file(path, {500, 100});
       bool good = true;
       for (int i = 0; i < kLines; ++i) {
         good = file.Append(name + std::to_string(i) + "\n", kTime) && good;

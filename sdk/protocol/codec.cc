@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sdk/protocol/framing.h"
+#include "sdk/protocol/log_messages.h"
 
 namespace forkserver::protocol {
 namespace {
@@ -621,6 +622,7 @@ std::string DescribeMessages() {
   template Result<Body> DecodeBody<Body>(std::string_view);             \
   template Result<Body> Message::Decode<Body>() const;
 FORKSERVER_PROTOCOL_BODIES(FORKSERVER_INSTANTIATE)
+FORKSERVER_LOG_BODIES(FORKSERVER_INSTANTIATE)
 #undef FORKSERVER_INSTANTIATE
 
 }  // namespace forkserver::protocol

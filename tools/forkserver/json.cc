@@ -128,6 +128,14 @@ std::string ToJson(const CommandReport& report) {
 std::string ToJson(const ForkReport& report) { return Dump(report, kOneLine); }
 std::string ToJson(const Event& event) { return Dump(event, kOneLine); }
 
+std::string ToJson(const LogLine& line) {
+  const Json object = {{"time", FormatLogTime(line.time_us)},
+                       {"stream", std::string(NameOf(line.stream))},
+                       {"continued", line.continued},
+                       {"text", line.text}};
+  return object.dump(kOneLine, ' ', false, Json::error_handler_t::replace);
+}
+
 std::vector<ForkReport> ParseForkReports(const std::string& lines) {
   std::vector<ForkReport> reports;
   std::istringstream stream(lines);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sdk/log/log_line.h"
 #include "tools/forkserver/explanation.h"
 #include "tools/forkserver/fork_report.h"
 #include "tools/forkserver/memory_use.h"
@@ -30,6 +31,7 @@ std::string ToJson(const CommandReport& report);
 // On one line.
 std::string ToJson(const Event& event);
 std::string ToJson(const ForkReport& report);
+std::string ToJson(const LogLine& line);
 
 // The other way: one report a line, others are left out.
 std::vector<ForkReport> ParseForkReports(const std::string& lines);

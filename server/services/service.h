@@ -56,6 +56,7 @@ struct Service {
   std::string failure;  // why it has failed, though it has not ended
   std::string status;   // what it says of itself
   Readiness readiness;
+  std::uint64_t log = 0;      // the log writer's key for it; 0: none
   ProcessKey probe = 0;       // of ready "exec": the command that runs now
   std::string probe_failure;  // what the last one said
 

@@ -59,6 +59,9 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
       options_.folder + "/notify." + std::to_string(service.number), setup,
       fds);
   if (!readiness) return readiness.error();
+  if (auto opened = OpenLog(service, setup, fds); !opened) {
+    return opened.error();
+  }
   protocol::Policy policy;
   policy.name = service.name;
   policy.timeout_ms = definition.policy.timeout_ms;
@@ -100,7 +103,11 @@ void Services::Process() {
   for (const PollSet::Event& event : ready) {
     if (Service* const service = ByNumber(event.token)) Hear(*service);
   }
+  HearLogWriter();
   const std::int64_t now_ns = MonotonicNanoseconds();
+  if (restart_log_writer_ns_ != 0 && restart_log_writer_ns_ <= now_ns) {
+    RestartLogWriter();
+  }
   while (!timers_.empty() && timers_.begin()->first <= now_ns) {
     Service* const service = ByNumber(timers_.begin()->second);
     if (service == nullptr) {
@@ -142,6 +149,7 @@ void Services::ArmWatchdog(Service& service) {
 }
 
 void Services::Fail(Service& service, std::string why) {
+  Note(service, why);
   if (service.failure.empty()) service.failure = std::move(why);
   On(service, ServiceEvent::kUnready);
 }
@@ -225,6 +233,8 @@ void Services::Observe(const WorkerLaunched& event) {
   if (run == runs_.end()) return;
   Service& service = *ByNumber(run->second);
   service.pid = static_cast<pid_t>(event.worker.pid);
+  Note(service, "worker " + event.worker.id + " runs, pid " +
+                    std::to_string(event.worker.pid));
   switch (service.definition.policy.ready) {
     case ReadyKind::kNone:
       BecomeReady(service);
@@ -271,6 +281,9 @@ void Services::OnRunOver(Service& service, const ExitRecord* record,
   const std::int64_t now_ns = MonotonicNanoseconds();
   StopProbe(service);
   DropReadiness(service);
+  Note(service, record != nullptr ? "it has ended: " + DescribeEnd(*record)
+                                  : launch_failure);
+  CloseLog(service);
   Schedule(service, &Service::ready_until_ns, 0);
   Schedule(service, &Service::watchdog_until_ns, 0);
   runs_.erase(service.run);

@@ -294,6 +294,7 @@ ServiceInfo Services::InfoOf(const Service& service) const {
   info.why = service.why;
   info.argv = definition.setup.argv;
   info.policy = definition.policy;
+  info.log = LogPath(service);
   info.exit = service.exit;
   return info;
 }
@@ -373,6 +374,7 @@ void Services::Remove(Service& service) {
   timers_.erase({service.NextNs(), service.number});
   numbers_.erase(service.number);
   services_.erase(service.name);
+  if (services_.empty()) StopLogWriter();
 }
 
 void Services::Define(Service& service, ServiceDefinition definition) {
@@ -402,8 +404,13 @@ void Services::Schedule(Service& service, std::int64_t Service::*when,
 }
 
 std::optional<std::int64_t> Services::NextDeadlineNs() const {
-  if (timers_.empty()) return std::nullopt;
-  return timers_.begin()->first;
+  std::optional<std::int64_t> next_ns;
+  if (!timers_.empty()) next_ns = timers_.begin()->first;
+  if (restart_log_writer_ns_ != 0 &&
+      (!next_ns || restart_log_writer_ns_ < *next_ns)) {
+    next_ns = restart_log_writer_ns_;
+  }
+  return next_ns;
 }
 
 void Services::CheckWaiting() {

@@ -24,6 +24,7 @@
 
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/messages.h"
+#include "server/output/log_writer.h"
 #include "server/services/service.h"
 #include "server/services/service_state.h"
 #include "server/supervisor/supervisor.h"
@@ -38,7 +39,8 @@ struct ServiceChanged {
 class Services {
  public:
   struct Options {
-    // A folder of the user's own, for the sockets of readiness.
+    // A folder of the user's own, for logs and the sockets of readiness. Made
+    // with the first service.
     std::string folder;
   };
   // `supervisor` is borrowed.
@@ -112,6 +114,20 @@ class Services {
   void WatchReadiness(Service& service);
   void DropReadiness(Service& service);
   void OnTime(Service& service, std::int64_t now_ns);
+
+  // Its output goes to its log: adds the streams to what its worker is to be.
+  Result<void> OpenLog(Service& service, protocol::Setup& setup,
+                       std::vector<UniqueFd>& fds);
+  Result<void> StartLogWriter();
+  void StopLogWriter();
+  void RestartLogWriter();
+  void Note(const Service& service, const std::string& text);
+  void CloseLog(Service& service);
+  void HearLogWriter();
+  // As much as it has to say.
+  void WatchLogWriter();
+  void On(const LogWriter::Event& event);
+  std::string LogPath(const Service& service) const;
   Service* ByNumber(std::uint64_t number);
 
   void Observe(const WorkerLaunched& event);
@@ -128,6 +144,12 @@ class Services {
   std::uint64_t last_number_ = 0;
   std::unordered_map<ProcessKey, std::uint64_t> runs_;    // to the service
   std::unordered_map<ProcessKey, std::uint64_t> probes_;  // to the service
+  // There as long as there are services; `logs_` leads to the service.
+  std::optional<LogWriter> log_writer_;
+  std::int64_t restart_log_writer_ns_ = 0;  // 0: it runs
+  bool log_writer_is_full_ = false;         // it is watched for writing
+  std::unordered_map<std::uint64_t, std::uint64_t> logs_;
+  std::uint64_t last_log_ = 0;
   std::set<std::pair<std::int64_t, std::uint64_t>> timers_;
   // Who is after a service, by its name.
   std::map<std::string, std::set<std::uint64_t>> followers_;

@@ -19,7 +19,7 @@ README_EXAMPLE = os.path.join(RUNFILES, "tests/docs/readme_example")
 PUBLIC_HEADERS = {
     "base": ("error.h", "result.h", "version.h"),
     "cpp": ("client.h", "zygote.h"),
-    "protocol": ("types.h",),
+    "protocol": ("service_types.h", "types.h"),
 }
 PREAMBLE = """
 #include <forkserver/client.h>

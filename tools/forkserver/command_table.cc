@@ -4,6 +4,7 @@
 #include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/guard_command.h"
+#include "tools/forkserver/logs_command.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
@@ -105,6 +106,11 @@ constexpr Command kCommands[] = {
     {"remove", "NAME [options]", "Stop a service and forget it.",
      "Example:\n  forkserver remove web", kServiceName | kStopOptions, kUsage,
      RemoveService},
+    {"logs", "NAME [options]", "Show what a service wrote.",
+     "Each line with its time and stream: out, err, note (the daemon's) or "
+     "log.\n"
+     "Example:\n  forkserver logs web -f --since 10m",
+     kJsonOption | kServiceName | kLogOptions, kUsage, ShowLogs},
     {"services", "[options]", "List the services.",
      "Example:\n  forkserver services --json | jq -r '.[].name'", kJsonOption,
      kUsage, ListServices},

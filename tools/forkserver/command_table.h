@@ -34,6 +34,7 @@ enum OptionSet : unsigned {
   kServiceOptions = 1u << 19,
   kNoWait = 1u << 20,
   kMaybeServiceName = 1u << 21,
+  kLogOptions = 1u << 22,
 };
 
 struct Command {

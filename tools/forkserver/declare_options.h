@@ -188,6 +188,16 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
         ->type_name("SIG");
     app.add_flag("--group", options.group, "To its whole process group");
   }
+  if (has(kLogOptions)) {
+    app.add_flag("-f,--follow", options.follow,
+                 "Show what is added, until Ctrl-C");
+    app.add_option("--since", options.since,
+                   "From that time on: 10m (ago) or 2026-11-22T16:33 (UTC)")
+        ->type_name("TIME");
+    app.add_option("-n,--lines", options.lines, "Only the last N lines")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
+  }
   if (has(kPsOptions)) {
     app.add_flag("--memory", options.memory,
                  "Show what each takes: PSS, shared and private");

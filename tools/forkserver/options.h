@@ -62,6 +62,11 @@ struct Options {
   ServicePolicy policy;
   bool no_wait = false;
 
+  // `logs`.
+  bool follow = false;
+  std::string since;         // empty: from the beginning
+  std::optional<int> lines;  // absent: all
+
   bool memory = false;  // `ps`
 
   // `guard`, and what libforkguard calls.

@@ -1,0 +1,10 @@
+// `forkserver logs`: shows what a service wrote.
+#pragma once
+
+#include "tools/forkserver/options.h"
+
+namespace forkserver::cli {
+
+int ShowLogs(const Options& options);
+
+}  // namespace forkserver::cli

@@ -85,6 +85,16 @@ class FrameworkVerdictsTest(VerdictsTestCase):
     def test_gtest_warm(self):
         self.check_gtest("warm_gtest")
 
+    def test_gtest_warm_each_twice_in_one_process(self):
+        def count(*options):
+            outcome = self.run_tests(*options, self.program("warm_gtest"))
+            return collections.Counter(each["verdict"]
+                                       for each in outcome.of("test_ended"))
+
+        once = count()
+        twice = count("--isolate", "file", "--repeat", "2")
+        self.assertEqual(twice, once + once)
+
     def test_gtest_cold(self):
         self.check_gtest("cold_gtest")
 

@@ -142,6 +142,11 @@ void Pack(Packer& packer, const T& value) {
 
 // --- decoding ---------------------------------------------------------------
 
+// So small that malloc(3) keeps it at hand and gives the same memory again:
+// after a fork each page that is written to is a page fault, in a zygote and
+// in its worker.
+constexpr std::size_t kZoneChunkBytes = 1000;
+
 // Leaves a decode; caught before it leaves this file.
 struct DecodeFailure {
   Error error;
@@ -524,7 +529,7 @@ std::string EncodeBody(const Body& body) {
 
 template <typename Body>
 Result<Body> DecodeBody(std::string_view bytes) {
-  msgpack::zone zone;
+  msgpack::zone zone{kZoneChunkBytes};
   std::size_t max_array = kMaxArray;
   if constexpr (requires { Body::kMaxElements; }) {
     // An element has one byte at least.
@@ -536,7 +541,7 @@ Result<Body> DecodeBody(std::string_view bytes) {
 }
 
 struct Message::Parsed {
-  msgpack::zone zone;
+  msgpack::zone zone{kZoneChunkBytes};
   msgpack::object body;
 };
 

@@ -77,8 +77,9 @@ std::vector<std::string> FindLeftovers(pid_t group, pid_t heir) {
   std::vector<std::string> leftovers;
   const std::string id = std::to_string(heir);
   std::string children;
-  // The kernel lists as many as the buffer holds; there may be thousands.
-  for (std::size_t most = 4096;; most *= 4) {
+  // The kernel lists as many as the buffer holds; there may be thousands. A
+  // small one, at first: a zygote pays for each page that it writes to.
+  for (std::size_t most = 512;; most *= 4) {
     children = ReadBeginning("/proc/" + id + "/task/" + id + "/children", most);
     if (children.size() < most) break;
   }

@@ -143,12 +143,32 @@ void Pack(Packer& packer, const T& value) {
 
 // --- decoding ---------------------------------------------------------------
 
+// So small that malloc(3) keeps it at hand and gives the same memory again:
+// after a fork each page that is written to is a page fault, in a zygote and
+// in its worker.
+constexpr std::size_t kZoneChunkBytes = 1000;
+
+// The place of a value in a message: a text only where an error names it.
+class Where {
+ public:
+  explicit Where(std::string_view key, const Where* above = nullptr)
+      : key_(key), above_(above) {}
+  std::string Text() const {
+    const std::string key(key_);
+    return above_ == nullptr ? key : above_->Text() + "." + key;
+  }
+
+ private:
+  std::string_view key_;
+  const Where* above_;
+};
+
 // Leaves a decode; caught before it leaves this file.
 struct DecodeFailure {
   Error error;
 };
 
-[[noreturn]] void FailType(const std::string& where, const char* expected,
+[[noreturn]] void FailType(const Where& where, const char* expected,
                            const msgpack::object& object) {
   static constexpr const char* kNames[] = {
       "nil",     "a boolean",   "an integer", "a negative integer",
@@ -190,7 +210,7 @@ struct DecodeFailure {
   }
   throw DecodeFailure{
       MakeError(error_code::kBadRequest,
-                "'" + where + "' must be " + expected + ", not " + got)};
+                "'" + where.Text() + "' must be " + expected + ", not " + got)};
 }
 
 bool KeyIs(const msgpack::object& key, std::string_view name) {
@@ -206,8 +226,7 @@ const msgpack::object* Find(const msgpack::object& map, std::string_view name) {
 }
 
 // Strings are bytes: both str and bin are taken, UTF-8 is not checked.
-std::string_view TextOf(const std::string& where,
-                        const msgpack::object& object) {
+std::string_view TextOf(const Where& where, const msgpack::object& object) {
   if (object.type == msgpack::type::STR) {
     return {object.via.str.ptr, object.via.str.size};
   }
@@ -217,8 +236,7 @@ std::string_view TextOf(const std::string& where,
   FailType(where, "a string", object);
 }
 
-std::int64_t IntegerOf(const std::string& where,
-                       const msgpack::object& object) {
+std::int64_t IntegerOf(const Where& where, const msgpack::object& object) {
   if (object.type == msgpack::type::POSITIVE_INTEGER &&
       object.via.u64 <= static_cast<std::uint64_t>(INT64_MAX)) {
     return static_cast<std::int64_t>(object.via.u64);
@@ -228,56 +246,52 @@ std::int64_t IntegerOf(const std::string& where,
 }
 
 template <typename Enum>
-Enum EnumOf(const std::string& where, std::string_view text,
+Enum EnumOf(const Where& where, std::string_view text,
             std::initializer_list<Enum> values) {
-  std::string known;
   for (const Enum value : values) {
     if (NameOf(value) == text) return value;
+  }
+  std::string known;
+  for (const Enum value : values) {
     known += known.empty() ? "" : ", ";
     known += NameOf(value);
   }
-  throw DecodeFailure{MakeError(
-      error_code::kBadRequest,
-      "'" + where + "' is '" + std::string(text) + "', known are: " + known)};
+  throw DecodeFailure{
+      MakeError(error_code::kBadRequest, "'" + where.Text() + "' is '" +
+                                             std::string(text) +
+                                             "', known are: " + known)};
 }
 
-void FromText(const std::string& where, std::string_view text,
-              WorkerKind& value) {
+void FromText(const Where& where, std::string_view text, WorkerKind& value) {
   using enum WorkerKind;
   value = EnumOf<WorkerKind>(where, text, {kExec, kForked, kSpare});
 }
-void FromText(const std::string& where, std::string_view text,
-              WorkerState& value) {
+void FromText(const Where& where, std::string_view text, WorkerState& value) {
   using enum WorkerState;
   value = EnumOf<WorkerState>(where, text,
                               {kLaunching, kRunning, kStopping, kEnded});
 }
-void FromText(const std::string& where, std::string_view text,
-              EndReason& value) {
+void FromText(const Where& where, std::string_view text, EndReason& value) {
   using enum EndReason;
   value =
       EnumOf<EndReason>(where, text,
                         {kExited, kSignaled, kTimeout, kStopped, kClientGone,
                          kZygoteDied, kForkDeadlock, kDaemonStopping, kLost});
 }
-void FromText(const std::string& where, std::string_view text,
-              ZygoteState& value) {
+void FromText(const Where& where, std::string_view text, ZygoteState& value) {
   using enum ZygoteState;
   value = EnumOf<ZygoteState>(where, text,
                               {kStarting, kReady, kRetiring, kQuarantined});
 }
-void FromText(const std::string& where, std::string_view text,
-              GroupKind& value) {
+void FromText(const Where& where, std::string_view text, GroupKind& value) {
   using enum GroupKind;
   value = EnumOf<GroupKind>(where, text, {kProcessGroup, kSession});
 }
-void FromText(const std::string& where, std::string_view text,
-              AuditVerdict& value) {
+void FromText(const Where& where, std::string_view text, AuditVerdict& value) {
   using enum AuditVerdict;
   value = EnumOf<AuditVerdict>(where, text, {kSafe, kUnsafe, kUnknown});
 }
-void FromText(const std::string& where, std::string_view text,
-              AuditPolicy& value) {
+void FromText(const Where& where, std::string_view text, AuditPolicy& value) {
   using enum AuditPolicy;
   value = EnumOf<AuditPolicy>(where, text, {kRefuse, kWarn, kAllow});
 }
@@ -301,28 +315,29 @@ void FromText(const std::string& where, std::string_view text,
 }
 
 template <typename T>
-void Unpack(const std::string& where, const msgpack::object& object, T& value);
+void Unpack(const Where& where, const msgpack::object& object, T& value);
 
 class Decoder {
  public:
-  Decoder(const std::string& where, const msgpack::object& map)
+  Decoder(const Where& where, const msgpack::object& map)
       : where_(where), map_(map) {}
 
   template <typename T>
   void Required(const char* key, T& value) {
     const msgpack::object* object = Find(map_, key);
     if (object == nullptr) {
-      throw DecodeFailure{MakeError(
-          error_code::kMissingKey,
-          std::string("the key '") + key + "' is missing in '" + where_ + "'")};
+      throw DecodeFailure{
+          MakeError(error_code::kMissingKey, std::string("the key '") + key +
+                                                 "' is missing in '" +
+                                                 where_.Text() + "'")};
     }
-    Unpack(where_ + "." + key, *object, value);
+    Unpack(Where(key, &where_), *object, value);
   }
   template <typename T>
   void Optional(const char* key, T& value) {
     const msgpack::object* object = Find(map_, key);
     if (object == nullptr || object->type == msgpack::type::NIL) return;
-    Unpack(where_ + "." + key, *object, value);
+    Unpack(Where(key, &where_), *object, value);
   }
   template <typename T>
   void Defaulted(const char* key, T& value, const T& fallback) {
@@ -331,11 +346,11 @@ class Decoder {
   }
 
  private:
-  const std::string& where_;
+  const Where& where_;
   const msgpack::object& map_;
 };
 
-const msgpack::object& ArrayOfTwo(const std::string& where, const char* what,
+const msgpack::object& ArrayOfTwo(const Where& where, const char* what,
                                   const msgpack::object& object) {
   if (object.type != msgpack::type::ARRAY || object.via.array.size != 2) {
     FailType(where, what, object);
@@ -344,7 +359,7 @@ const msgpack::object& ArrayOfTwo(const std::string& where, const char* what,
 }
 
 template <typename T>
-void Unpack(const std::string& where, const msgpack::object& object, T& value) {
+void Unpack(const Where& where, const msgpack::object& object, T& value) {
   if constexpr (std::is_same_v<T, bool>) {
     if (object.type != msgpack::type::BOOLEAN) {
       FailType(where, "a boolean", object);
@@ -439,13 +454,11 @@ template <typename Body>
 Result<Body> DecodeObject(const msgpack::object& object) {
   Body body;
   try {
-    std::string where;
     if constexpr (requires { Body::kType; }) {
-      where = Body::kType;
+      Unpack(Where(Body::kType), object, body);
     } else {
-      where = "body";
+      Unpack(Where("body"), object, body);
     }
-    Unpack(where, object, body);
     return body;
   } catch (DecodeFailure& failure) {
     return std::move(failure.error);
@@ -543,7 +556,7 @@ std::string EncodeBody(const Body& body) {
 
 template <typename Body>
 Result<Body> DecodeBody(std::string_view bytes) {
-  msgpack::zone zone;
+  msgpack::zone zone{kZoneChunkBytes};
   std::size_t max_array = kMaxArray;
   if constexpr (requires { Body::kMaxElements; }) {
     // An element has one byte at least.
@@ -555,7 +568,7 @@ Result<Body> DecodeBody(std::string_view bytes) {
 }
 
 struct Message::Parsed {
-  msgpack::zone zone;
+  msgpack::zone zone{kZoneChunkBytes};
   msgpack::object body;
 };
 
@@ -579,13 +592,13 @@ Result<Message> Message::Parse(std::string_view payload) {
       return MakeError(error_code::kMissingKey,
                        "the key 'type' is missing in the frame");
     }
-    envelope.type = TextOf("type", *type);
+    envelope.type = TextOf(Where("type"), *type);
     for (const auto& [key, value] :
          {std::pair{"id", &envelope.id}, std::pair{"fds", &envelope.fds}}) {
       const msgpack::object* number = Find(*object, key);
       if (number == nullptr) continue;
-      const std::int64_t integer = IntegerOf(key, *number);
-      if (integer < 0) FailType(key, "a non-negative integer", *number);
+      const std::int64_t integer = IntegerOf(Where(key), *number);
+      if (integer < 0) FailType(Where(key), "a non-negative integer", *number);
       *value = static_cast<std::uint64_t>(integer);
     }
   } catch (DecodeFailure& failure) {

@@ -203,8 +203,6 @@ forkserver::Result<void> Throws() { throw std::runtime_error("out of luck"); }
 void* RunForever(void*) {
 #ifdef __APPLE__
   ::pthread_setname_np("stray worker");
-#else
-  ::pthread_setname_np(::pthread_self(), "stray worker");
 #endif
   for (;;) ::pause();
 }
@@ -212,6 +210,10 @@ void* RunForever(void*) {
 void StartThread() {
   pthread_t thread;
   if (::pthread_create(&thread, nullptr, RunForever, nullptr) == 0) {
+#ifndef __APPLE__
+    // Not by itself: who looks at once must find it.
+    ::pthread_setname_np(thread, "stray worker");
+#endif
     ::pthread_detach(thread);
   }
 }

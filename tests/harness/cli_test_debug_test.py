@@ -54,6 +54,16 @@ class DebugTest(HarnessTestCase):
         self.assertEqual(stdout, "int\n")
         self.assertEqual(process.returncode, 0, stderr)
 
+    def test_a_warm_test_speaks_as_its_framework_does(self):
+        for name, test, said in (
+                ("warm_doctest", "passes", "test cases: 1 | 1 passed"),
+                ("warm_gtest", "Plain.Passes", "[       OK ] Plain.Passes")):
+            with self.subTest(name):
+                result = self.debug(
+                    test, os.path.join(ROOT, "tests/harness/programs", name))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stdout.count(said), 1, result.stdout)
+
     @unittest.skipUnless(shutil.which("gdb"), "os: there is no gdb")
     def test_a_program_is_started_under_gdb(self):
         self.script("t", "echo ran $FORKSERVER_TEST_SLOT")

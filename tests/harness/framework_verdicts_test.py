@@ -4,55 +4,23 @@ one run of the same program by hand."""
 import collections
 import json
 import os
-import subprocess
 import unittest
 import xml.etree.ElementTree
 
 from daemon_fixture import ROOT
-from harness_fixture import HarnessTestCase, read_file
+from harness_fixture import read_file
+from verdicts_case import VerdictsTestCase
 
 # A child that returns from a test goes on as the framework's own process, and
 # writes to its report: not by hand.
 FORKS_OF_DOCTEST = "forks, and the child returns"
 FORKS_OF_GTEST = "Plain.ForksAndTheChildReturns"
-WORDS = {"leak": "pass", "flaky": "pass"}
 
 
-class FrameworkVerdictsTest(HarnessTestCase):
+class FrameworkVerdictsTest(VerdictsTestCase):
 
     def program(self, name):
         return os.path.join(ROOT, "tests/harness/programs", name)
-
-    def by_hand(self, *words):
-        """Runs a whole program, whose failures are on purpose."""
-        environment = {key: value
-                       for key, value in self.sandbox.environment.items()
-                       if not key.startswith("GTEST_")}
-        result = subprocess.run(words, env=environment, cwd=self.project,
-                                stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, timeout=120,
-                                check=False)
-        self.assertIn(result.returncode, range(256), result.stdout)
-
-    def by_us(self, program, *options):
-        """{(name, line): [verdict]}; every listed test has one."""
-        listed = json.loads(self.cli("test", "--list", "--json", program,
-                                     cwd=self.project).stdout)
-        places = {each["id"]: (each["name"], each["line"]) for each in listed}
-        outcome = self.run_tests(*options, program)
-        ended = outcome.of("test_ended")
-        self.assertEqual(len(ended), len(listed))
-        verdicts = collections.defaultdict(list)
-        for each in ended:
-            verdict = each["verdict"]
-            verdicts[places[each["id"]]].append(WORDS.get(verdict, verdict))
-        return verdicts
-
-    def assert_alike(self, ours, theirs):
-        """By places: a framework permits equal names."""
-        self.assertGreater(len(theirs), 20)
-        self.assertEqual({key: sorted(value) for key, value in ours.items()},
-                         {key: sorted(value) for key, value in theirs.items()})
 
     def doctest_verdicts(self, program):
         report = self.path("report.xml")
@@ -117,23 +85,24 @@ class FrameworkVerdictsTest(HarnessTestCase):
     def test_gtest_warm(self):
         self.check_gtest("warm_gtest")
 
+    def test_gtest_warm_each_twice_in_one_process(self):
+        def count(*options):
+            outcome = self.run_tests(*options, self.program("warm_gtest"))
+            return collections.Counter(each["verdict"]
+                                       for each in outcome.of("test_ended"))
+
+        once = count()
+        twice = count("--isolate", "file", "--repeat", "2")
+        self.assertEqual(twice, once + once)
+
     def test_gtest_cold(self):
         self.check_gtest("cold_gtest")
 
     def test_catch2(self):
-        program = self.program("cold_catch2")
-        report = self.path("report.xml")
-        self.by_hand(program, "-r", "xml", "-o", report)
-        theirs = collections.defaultdict(list)
-        for case in xml.etree.ElementTree.parse(report).iter("TestCase"):
-            good = case.find("OverallResult").get("success") == "true"
-            theirs[int(case.get("line"))].append("pass" if good else "fail")
-        ours = collections.defaultdict(list)
-        for (_, line), verdicts in self.by_us(program).items():
-            # Hidden ones are listed and not run.
-            ours[line] += [each for each in verdicts if each != "skip"]
-        self.assert_alike({line: each for line, each in ours.items() if each},
-                          theirs)
+        self.check_catch2(self.program("cold_catch2"))
+
+    def test_catch2_crashes(self):
+        self.check_catch2_crashes(self.program("cold_catch2_crashing"))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
 """The same project on Debian 13: Django 4.2, Python 3.13, tblib 3.
 
-In a folder made by debootstrap, with forkserverd inside; it needs root, the
-network and about 500 MB under /tmp. Each run has a PID namespace of its own,
-and leaves nothing behind.
+In a folder of Debian 13, with forkserverd inside. Each run has a PID namespace
+of its own, and leaves nothing behind.
 """
 
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 import unittest
 
 from daemon_fixture import FORKSERVERD
 from django_case import PROJECT, RUNNER, SDK, TESTS, Outcome
+from trixie_folder import TrixieFolder
 
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("python3-django", "python3-msgpack", "python3-requests",
             "python3-coverage", "python3-tblib", "libuv1t64")
 PARALLEL = ("--parallel", "2")
-BUILD_SECONDS = 900
 RUN_SECONDS = 120
 
 
@@ -27,22 +23,12 @@ class TrixieTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-            raise unittest.SkipTest("this needs root and debootstrap")
-        cls.root = tempfile.mkdtemp(prefix="trixie", dir="/tmp")
-        cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
-        subprocess.run(
-            ["debootstrap", "--variant=minbase",
-             "--include=" + ",".join(PACKAGES), "trixie", cls.root, MIRROR],
-            check=True, stdout=subprocess.DEVNULL, timeout=BUILD_SECONDS)
+        cls.trixie = TrixieFolder(cls, PACKAGES)
+        cls.path = cls.trixie.path
         os.makedirs(cls.path("opt/forkserver"))
         shutil.copy(FORKSERVERD, cls.path("opt/forkserver/forkserverd"))
         shutil.copytree(os.path.join(SDK, "forkserver"),
                         cls.path("opt/sdk/forkserver"))
-
-    @classmethod
-    def path(cls, name):
-        return os.path.join(cls.root, name)
 
     def setUp(self):
         os.makedirs(self.path("run/user"), mode=0o700)
@@ -62,14 +48,8 @@ class TrixieTest(unittest.TestCase):
             "TEST_FOLDER": "/project",
             **variables,
         }
-        # The end of the first process ends every other one.
-        result = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child",
-             "--mount-proc=" + self.path("proc"), "chroot", self.root,
-             "sh", "-c", 'cd /project && "$@"', "sh", *command],
-            env=environment, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-            timeout=RUN_SECONDS)
+        result = self.trixie.run(*command, cwd="/project", env=environment,
+                                 check=False, timeout=RUN_SECONDS)
         return Outcome(result.returncode, result.stdout)
 
     def run_tests(self, *arguments, python=("python3",), **variables):

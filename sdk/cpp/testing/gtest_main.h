@@ -21,10 +21,10 @@
 #include <forkserver/testing.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -104,10 +104,16 @@ inline bool IsDisabled(const std::string& name) {
 
 class HostListener : public ::testing::EmptyTestEventListener {
  public:
+  struct Expected {
+    const TestInfo* info;
+    std::size_t test;
+    bool ended;
+  };
+
   explicit HostListener(test_host::Report& report) : report_(report) {}
 
   // Before RUN_ALL_TESTS for these tests of one suite.
-  void Expect(std::unordered_map<const TestInfo*, std::size_t> tests) {
+  void Expect(std::vector<Expected> tests) {
     tests_ = std::move(tests);
     failed_outside_ = false;
     skipped_outside_ = false;
@@ -117,11 +123,14 @@ class HostListener : public ::testing::EmptyTestEventListener {
 
   void OnTestStart(const TestInfo& info) override {
     FlushPending();
-    const auto found = tests_.find(&info);
+    const auto found =
+        std::find_if(tests_.begin(), tests_.end(), [&](const Expected& each) {
+          return each.info == &info && !each.ended;
+        });
     if (found == tests_.end()) return;
-    running_ = &info;
+    running_ = &*found;
     skip_.clear();
-    report_.Begun(found->second);
+    report_.Begun(found->test);
   }
 
   void OnTestPartResult(const TestPartResult& result) override {
@@ -141,13 +150,13 @@ class HostListener : public ::testing::EmptyTestEventListener {
   // Told when the next one begins or all is over: until then its suite may
   // still fail.
   void OnTestEnd(const TestInfo& info) override {
-    if (running_ != &info) return;
-    pending_ = tests_[&info];
+    if (running_ == nullptr || running_->info != &info) return;
+    pending_ = running_->test;
     has_pending_ = true;
     // Not by what it was told: a test may take a failure back.
     pending_failed_ = info.result()->Failed();
     pending_skipped_ = info.result()->Skipped();
-    tests_.erase(&info);
+    running_->ended = true;
     running_ = nullptr;
   }
 
@@ -155,7 +164,8 @@ class HostListener : public ::testing::EmptyTestEventListener {
   // Why one did not may be unknown: then nothing is said of it.
   void Settle() {
     FlushPending();
-    for (const auto& [info, test] : tests_) {
+    for (const auto& [info, test, ended] : tests_) {
+      if (ended) continue;
       const bool disabled =
           IsDisabled(info->test_suite_name()) || IsDisabled(info->name());
       if (failed_outside_) {
@@ -183,12 +193,13 @@ class HostListener : public ::testing::EmptyTestEventListener {
   std::string Where() const {
     if (running_ == nullptr) return "outside of the test";
     std::string where;
-    if (running_->type_param() != nullptr) {
-      where = std::string("TypeParam = ") + running_->type_param();
+    const TestInfo& info = *running_->info;
+    if (info.type_param() != nullptr) {
+      where = std::string("TypeParam = ") + info.type_param();
     }
-    if (running_->value_param() != nullptr) {
+    if (info.value_param() != nullptr) {
       if (!where.empty()) where += ", ";
-      where += std::string("GetParam() = ") + running_->value_param();
+      where += std::string("GetParam() = ") + info.value_param();
     }
     return where;
   }
@@ -206,8 +217,8 @@ class HostListener : public ::testing::EmptyTestEventListener {
   }
 
   test_host::Report& report_;
-  std::unordered_map<const TestInfo*, std::size_t> tests_;
-  const TestInfo* running_ = nullptr;
+  std::vector<Expected> tests_;
+  Expected* running_ = nullptr;
   std::string skip_;
   bool failed_outside_ = false;  // in SetUpTestSuite, in an Environment
   bool skipped_outside_ = false;
@@ -264,16 +275,11 @@ class HostedGoogleTest : public test_host::Framework {
   }
 
   std::vector<test_host::Test> List() override {
+    if (tests_.empty()) TakeTests();
     std::vector<test_host::Test> listed;
-    const UnitTest& program = *UnitTest::GetInstance();
-    for (int i = 0; i < program.total_test_suite_count(); ++i) {
-      auto* const suite = const_cast<TestSuite*>(program.GetTestSuite(i));
-      for (TestInfo* info : suite->*MemberOf(InfoList())) {
-        listed.push_back(Describe(*suite, *info));
-        tests_.push_back({suite, info});
-      }
-      (suite->*MemberOf(InfoList())).clear();
-      (suite->*MemberOf(Indices())).clear();
+    listed.reserve(tests_.size());
+    for (const Entry& each : tests_) {
+      listed.push_back(Describe(*each.suite, *each.info));
     }
     return listed;
   }
@@ -287,10 +293,12 @@ class HostedGoogleTest : public test_host::Framework {
       TestSuite* const suite = tests_[run.tests[i]].suite;
       auto& infos = suite->*MemberOf(InfoList());
       auto& indices = suite->*MemberOf(Indices());
-      std::unordered_map<const TestInfo*, std::size_t> expected;
+      std::vector<HostListener::Expected> expected;
       for (; i < run.tests.size() && tests_[run.tests[i]].suite == suite; ++i) {
         TestInfo* const info = tests_[run.tests[i]].info;
-        if (!expected.emplace(info, run.tests[i]).second) break;
+        // The same one again is another run.
+        if (std::find(infos.begin(), infos.end(), info) != infos.end()) break;
+        expected.push_back({info, run.tests[i], false});
         indices.push_back(static_cast<int>(infos.size()));
         infos.push_back(info);
       }
@@ -309,6 +317,23 @@ class HostedGoogleTest : public test_host::Framework {
     TestInfo* info;
   };
 
+  // Out of GoogleTest's lists. What is freed here is copied by no fork, and
+  // what is written here by no worker.
+  void TakeTests() {
+    const UnitTest& program = *UnitTest::GetInstance();
+    for (int i = 0; i < program.total_test_suite_count(); ++i) {
+      auto* const suite = const_cast<TestSuite*>(program.GetTestSuite(i));
+      for (TestInfo* info : std::exchange(suite->*MemberOf(InfoList()), {})) {
+        tests_.push_back({suite, info});
+      }
+      suite->*MemberOf(Indices()) = std::vector<int>();
+    }
+    tests_.shrink_to_fit();
+    ::testing::TestEventListeners& listeners =
+        UnitTest::GetInstance()->listeners();
+    printer_ = listeners.Release(listeners.default_result_printer());
+  }
+
   static void Init(int argc, char** argv) {
 #ifdef __ELF__
     if (::testing::InitGoogleMock != nullptr) {
@@ -319,9 +344,8 @@ class HostedGoogleTest : public test_host::Framework {
     ::testing::InitGoogleTest(&argc, argv);
   }
 
-  static void Prepare(const test_host::Run& run) {
-    std::vector<std::string> words = {"program"};
-    words.insert(words.end(), run.arguments.begin(), run.arguments.end());
+  static void ParseFlags(std::vector<std::string> words) {
+    words.insert(words.begin(), "program");
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);
     for (std::string& word : words) argv.push_back(word.data());
@@ -329,18 +353,21 @@ class HostedGoogleTest : public test_host::Framework {
     int argc = static_cast<int>(words.size());
     ::testing::internal::ParseGoogleTestFlagsOnly(&argc, argv.data());
     ResetFlagsOfWholeRuns();
+  }
+
+  void Prepare(const test_host::Run& run) const {
+    if (!run.arguments.empty()) ParseFlags(run.arguments);
     if (run.seed != 0) {
       FORKSERVER_SET_FLAG(random_seed, static_cast<int>(run.seed % 99999));
     }
     if (run.debug) {
       FORKSERVER_SET_FLAG(catch_exceptions, false);
+      if (printer_ != nullptr) {
+        UnitTest::GetInstance()->listeners().Append(printer_);
+      }
       return;
     }
-    // What tests print is theirs alone.
     FORKSERVER_SET_FLAG(break_on_failure, false);
-    ::testing::TestEventListeners& listeners =
-        UnitTest::GetInstance()->listeners();
-    delete listeners.Release(listeners.default_result_printer());
   }
 
   static test_host::Test Describe(const TestSuite& suite,
@@ -358,6 +385,8 @@ class HostedGoogleTest : public test_host::Framework {
   }
 
   std::vector<Entry> tests_;
+  // GoogleTest's own, for a person: what tests print is theirs alone.
+  ::testing::TestEventListener* printer_ = nullptr;
 };
 
 }  // namespace

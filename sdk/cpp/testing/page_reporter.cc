@@ -24,12 +24,12 @@ const char* NameOf(Status status) {
 
 }  // namespace
 
-PageReporter::PageReporter(const std::vector<Test>& tests)
-    : tests_(tests), pid_(::getpid()) {}
+PageReporter::PageReporter(const std::vector<std::string>& names)
+    : names_(names), pid_(::getpid()) {}
 
 Result<std::unique_ptr<PageReporter>> PageReporter::Open(
-    int fd, const std::vector<Test>& tests) {
-  std::unique_ptr<PageReporter> reporter(new PageReporter(tests));
+    int fd, const std::vector<std::string>& names) {
+  std::unique_ptr<PageReporter> reporter(new PageReporter(names));
   if (fd >= 0) {
     auto page = ReportPageWriter::Open(UniqueFd(fd));
     if (!page) return page.error();
@@ -54,7 +54,7 @@ void PageReporter::Begun(std::size_t test) {
   begun_ns_ = MonotonicNanoseconds();
   protocol::TestProgress progress;
   progress.event = "begun";
-  progress.test = tests_[test].name;
+  progress.test = names_[test];
   Write(progress);
 }
 
@@ -63,7 +63,7 @@ void PageReporter::Failed(const Failure& failure) {
   const std::lock_guard<std::mutex> lock(mutex_);
   protocol::TestProgress progress;
   progress.event = "failure";
-  if (is_current_) progress.test = tests_[current_].name;
+  if (is_current_) progress.test = names_[current_];
   progress.failures.push_back(
       {failure.message, failure.file, failure.line, failure.where});
   Write(progress);
@@ -76,7 +76,7 @@ void PageReporter::Ended(std::size_t test, Status status,
   any_failed_ |= status == Status::kFailed;
   protocol::TestProgress progress;
   progress.event = "ended";
-  progress.test = tests_[test].name;
+  progress.test = names_[test];
   progress.status = NameOf(status);
   progress.skip_reason = reason;
   progress.assertions = assertions;

@@ -18,9 +18,9 @@ namespace forkserver::test_host {
 
 class PageReporter : public Report {
  public:
-  // `fd` < 0: tells nobody. `tests` is borrowed.
+  // `fd` < 0: tells nobody. `names` of all tests are borrowed.
   static Result<std::unique_ptr<PageReporter>> Open(
-      int fd, const std::vector<Test>& tests);
+      int fd, const std::vector<std::string>& names);
 
   void Begun(std::size_t test) override;
   void Failed(const Failure& failure) override;
@@ -32,11 +32,11 @@ class PageReporter : public Report {
   bool any_failed() const { return any_failed_; }
 
  private:
-  explicit PageReporter(const std::vector<Test>& tests);
+  explicit PageReporter(const std::vector<std::string>& names);
   bool IsOtherProcess() const;
   void Write(const protocol::TestProgress& progress);
 
-  const std::vector<Test>& tests_;
+  const std::vector<std::string>& names_;
   const pid_t pid_;
   std::optional<ReportPageWriter> page_;
   std::mutex mutex_;

@@ -2,11 +2,13 @@
 #include <forkserver/testing.h>
 #include <forkserver/zygote.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -37,24 +39,23 @@ void RemoveVariablesOfWholeRuns() {
   for (const std::string& name : names) ::unsetenv(name.c_str());
 }
 
-// The tests of the program, as a zygote and in its workers.
+// The tests of the program, as a zygote and in its workers. Only names are
+// kept: each fork copies the page tables of all that is.
 class Tests {
  public:
   explicit Tests(Framework& framework) : framework_(framework) {}
 
   void Index() {
-    tests_ = framework_.List();
     std::vector<PlacedName> names;
-    names.reserve(tests_.size());
-    for (const Test& test : tests_) {
-      names.push_back({test.name, test.file + ":" + std::to_string(test.line)});
+    for (Test& test : framework_.List()) {
+      names.push_back(
+          {std::move(test.name), test.file + ":" + std::to_string(test.line)});
     }
-    std::vector<std::string> unique = UniqueNames(names);
-    by_name_.reserve(tests_.size());
-    for (std::size_t i = 0; i < tests_.size(); ++i) {
-      tests_[i].name = std::move(unique[i]);
-      by_name_.emplace(tests_[i].name, i);
-    }
+    names_ = UniqueNames(names);
+    by_name_.resize(names_.size());
+    std::iota(by_name_.begin(), by_name_.end(), 0);
+    std::sort(by_name_.begin(), by_name_.end(),
+              [this](auto a, auto b) { return names_[a] < names_[b]; });
     indexed_ = true;
   }
 
@@ -63,10 +64,11 @@ class Tests {
     protocol::TestList list;
     list.framework = framework_.name();
     list.framework_version = framework_.version();
-    list.tests.reserve(tests_.size());
-    for (const Test& test : tests_) {
-      list.tests.push_back(
-          {test.name, test.suite, test.file, test.line, test.tags, test.skip});
+    list.tests.reserve(names_.size());
+    for (Test& test : framework_.List()) {
+      list.tests.push_back({names_[list.tests.size()], std::move(test.suite),
+                            std::move(test.file), test.line,
+                            std::move(test.tags), std::move(test.skip)});
     }
     context.SetResult(protocol::EncodeBody(list));
     return 0;
@@ -81,14 +83,18 @@ class Tests {
     run.debug = request->debug;
     run.arguments = std::move(request->arguments);
     for (const std::string& name : request->tests) {
-      const auto found = by_name_.find(name);
-      if (found == by_name_.end()) {
+      const auto found =
+          std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                           [this](auto each, const auto& wanted) {
+                             return names_[each] < wanted;
+                           });
+      if (found == by_name_.end() || names_[*found] != name) {
         return Refuse("the program has no test '" + name + "'");
       }
-      run.tests.push_back(found->second);
+      run.tests.push_back(*found);
     }
     auto reporter =
-        PageReporter::Open(static_cast<int>(request->report_fd), tests_);
+        PageReporter::Open(static_cast<int>(request->report_fd), names_);
     if (!reporter) return Refuse(reporter.error().ToString());
     if (run.debug && std::getenv("FORKSERVER_TEST_STOP") != nullptr) {
       StopForDebugger();
@@ -112,8 +118,8 @@ class Tests {
   }
 
   Framework& framework_;
-  std::vector<Test> tests_;
-  std::unordered_map<std::string_view, std::size_t> by_name_;
+  std::vector<std::string> names_;
+  std::vector<std::uint32_t> by_name_;  // into names_, sorted
   bool indexed_ = false;
 };
 

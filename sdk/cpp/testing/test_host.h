@@ -68,7 +68,8 @@ class Framework {
   virtual int RunByHand(int argc, char** argv) = 0;
 
   // As a zygote, in this order: takes the command line; lists the tests, when
-  // the warm-ups have run, and prepares to find each at once.
+  // the warm-ups have run, and prepares to find each at once. A worker may ask
+  // for the list again, which is the same.
   virtual void Start(int argc, char** argv) = 0;
   virtual std::vector<Test> List() = 0;
   // In a worker: runs them and nothing else. Begun and Ended of each are told,

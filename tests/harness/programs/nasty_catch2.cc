@@ -1,14 +1,22 @@
-// Tests of every kind, in Catch2 (version 2): held against its own verdicts.
-#define CATCH_CONFIG_MAIN
+// Tests of every kind, in Catch2 (version 2 or 3): held against its own
+// verdicts.
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if __has_include(<catch2/catch_all.hpp>)
+#define VERSION_3
+#include <catch2/catch_all.hpp>
+#else
+#define CATCH_CONFIG_MAIN
 #include <catch2/catch.hpp>
+#endif
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 TEST_CASE("passes", "[plain][fast]") { CHECK(1 + 1 == 2); }
 TEST_CASE("name, with commas, and \\ backslash") { CHECK(true); }
@@ -20,6 +28,11 @@ TEST_CASE("star at both ends") { FAIL("it is not the one with the stars"); }
 TEST_CASE("#starts with a hash") { CHECK(true); }
 TEST_CASE("n\xc3\xa4me in unicode \xe2\x82\xac") { CHECK(true); }
 TEST_CASE("exclude:") { CHECK(true); }
+TEST_CASE("exclude: others") { CHECK(true); }
+TEST_CASE(" begins and ends with a space ") { CHECK(true); }
+TEST_CASE("[starts with a bracket") { CHECK(true); }
+TEST_CASE("ends with a backslash\\") { CHECK(true); }
+TEST_CASE("\"in quotes\"") { CHECK(true); }
 TEST_CASE("--looks-like-an-option") { CHECK(true); }
 TEST_CASE(
     "a very long name that a listing for people would break into several "
@@ -65,6 +78,10 @@ TEST_CASE("should fail and does not", "[!shouldfail]") { CHECK(true); }
 TEST_CASE("may fail and does", "[!mayfail]") { CHECK(false); }
 TEST_CASE("may fail and does not", "[!mayfail]") { CHECK(true); }
 
+TEMPLATE_PRODUCT_TEST_CASE("of a product", "[template]",
+                           (std::vector, std::set), (int, (char))) {
+  CHECK(TestType().empty());
+}
 TEMPLATE_TEST_CASE("of a type", "[template]", int, char, std::string) {
   CHECK(sizeof(TestType) < 8);
 }
@@ -75,6 +92,7 @@ TEST_CASE("generates") {
 
 struct Fixture {
   int value = 3;
+  mutable int uses = 0;
 };
 TEST_CASE_METHOD(Fixture, "with a fixture", "[fixture]") { CHECK(value == 3); }
 
@@ -83,6 +101,45 @@ TEST_CASE("prints") {
   std::fprintf(stderr, "to standard error\n");
   CHECK(true);
 }
+
+#ifdef VERSION_3
+TEST_CASE("equal names", "[first]") { CHECK(true); }
+TEST_CASE("equal names", "[second]") { CHECK(false); }
+TEST_CASE("Equal Names") { CHECK(true); }
+TEST_CASE_METHOD(Fixture, "equal names") { CHECK(value == 4); }
+TEST_CASE("skips") { SKIP("closed on Sundays"); }
+TEST_CASE("skips without a word") { SKIP(); }
+TEST_CASE("skips after a check") {
+  CHECK(true);
+  SKIP("enough");
+}
+TEST_CASE("skips after a failure") {
+  CHECK(1 == 2);
+  SKIP("too late");
+}
+TEST_CASE("skips in one section of two") {
+  SECTION("skipped") { SKIP("this half"); }
+  SECTION("good") { CHECK(true); }
+}
+TEST_CASE("skips in one section and fails in the other") {
+  SECTION("skipped") { SKIP("this half"); }
+  SECTION("bad") { CHECK(false); }
+}
+TEST_CASE("skips one of what it generates") {
+  if (GENERATE(1, 2, 3) == 2) SKIP("not two");
+  CHECK(true);
+}
+TEST_CASE("may fail, does, and skips", "[!mayfail]") {
+  CHECK(false);
+  SKIP("too late");
+}
+TEST_CASE("should fail and skips", "[!shouldfail]") { SKIP("neither"); }
+TEST_CASE("may fail and skips", "[!mayfail]") { SKIP("neither"); }
+TEST_CASE_PERSISTENT_FIXTURE(Fixture, "with a fixture that stays") {
+  SECTION("first") { CHECK(++uses == 1); }
+  SECTION("second") { CHECK(++uses == 2); }
+}
+#endif
 
 #ifdef CRASHES
 // A run by hand ends with the first of them.

@@ -79,7 +79,7 @@ Result<std::vector<protocol::ListedTest>> ListVersion2(
 
 Result<std::vector<protocol::ListedTest>> ListVersion3(
     const ProgramRunner& run) {
-  auto all = run({"*", "--list-tests", "--reporter", "xml"});
+  auto all = run({"*", "--list-tests", "--reporter", "xml", "--order", "decl"});
   if (!all) return all.error();
   if (all->exit.code != 0) return CannotList("--list-tests", *all);
   return ReadCatch2Xml(std::move(all->out));
@@ -87,18 +87,14 @@ Result<std::vector<protocol::ListedTest>> ListVersion3(
 
 }  // namespace
 
-Result<std::vector<protocol::ListedTest>> ListCatch2Tests(
-    const ProgramRunner& run) {
+Result<Catch2Listing> ListCatch2Tests(const ProgramRunner& run) {
   auto identity = run({"--libidentify"});
   if (!identity) return identity.error();
-  switch (Catch2Version(identity->out)) {
-    case 2:
-      return ListVersion2(run);
-    case 3:
-      return ListVersion3(run);
-    default:
-      return CannotList("--libidentify", *identity);
-  }
+  const int version = Catch2Version(identity->out);
+  if (version == 0) return CannotList("--libidentify", *identity);
+  auto tests = version == 2 ? ListVersion2(run) : ListVersion3(run);
+  if (!tests) return tests.error();
+  return Catch2Listing{version, *std::move(tests)};
 }
 
 int Catch2Version(const std::string& text) {

@@ -11,9 +11,13 @@
 
 namespace forkserver::harness {
 
+struct Catch2Listing {
+  int version = 0;  // 2 or 3
+  // In the order in which they are declared.
+  std::vector<protocol::ListedTest> tests;
+};
 // Asks the program. Hidden tests ([.]) are skipped by default, as Catch2 does.
-Result<std::vector<protocol::ListedTest>> ListCatch2Tests(
-    const ProgramRunner& run);
+Result<Catch2Listing> ListCatch2Tests(const ProgramRunner& run);
 
 // --- of what it prints, for tests ---
 

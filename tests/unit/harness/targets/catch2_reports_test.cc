@@ -1,5 +1,4 @@
-// Catch2's listings and XML. Those of version 2 are recorded of 2.13.10; those
-// of version 3 are by reading of its reporter.
+// Catch2's listings and XML, recorded of 2.13.10 and 3.7.1.
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -47,12 +46,11 @@ const Strings kNames = {"passes", "fails", "hidden, *, skipped", "may fail",
                         "#quoted"};
 enum Test : std::size_t { kPasses, kFails, kHidden, kMayFail };
 
-// By reading.
 constexpr char kIdentity3[] =
     "description:    A Catch2 test executable\n"
     "category:       testframework\n"
     "framework:      Catch2\n"
-    "version:        3.4.0\n";
+    "version:        3.7.1\n";
 std::string Listed3(const std::string& name, const std::string& tags,
                     const std::string& line) {
   return "  <TestCase>\n    <Name>" + name +
@@ -142,13 +140,28 @@ constexpr char kCrashed[] =
       <OverallResult success="false" durationInSeconds="4.1e-05"/>
     </TestCase>
 )";
-// By reading.
 constexpr char kSkipped3[] =
     R"(<TestCase name="passes" tags="[fast]" filename="shop.cc" line="4">
     <Skip filename="shop.cc" line="4">
       closed
     </Skip>
-    <OverallResult success="true" skips="1" durationInSeconds="0"/>
+    <OverallResult success="true" skips="1" durationInSeconds="8e-06"/>
+  </TestCase>
+)";
+constexpr char kFailedAsItMayAndSkipped3[] =
+    R"(<TestCase name="may fail" tags="[!mayfail]" filename="shop.cc" line="8">
+    <Expression success="false" type="CHECK" filename="shop.cc" line="8">
+      <Original>
+        false
+      </Original>
+      <Expanded>
+        false
+      </Expanded>
+    </Expression>
+    <Skip filename="shop.cc" line="8">
+      too late
+    </Skip>
+    <OverallResult success="true" skips="1" durationInSeconds="3.4e-05"/>
   </TestCase>
 )";
 
@@ -165,10 +178,9 @@ std::string Report2(const std::string& cases) {
 </Catch>
 )";
 }
-// By reading.
 std::string Report3(const std::string& cases) {
   return R"(<?xml version="1.0" encoding="UTF-8"?>
-<Catch2TestRun name="shop" rng-seed="1" xml-format-version="3" catch2-version="3.4.0">
+<Catch2TestRun name="shop" rng-seed="1" xml-format-version="3" catch2-version="3.7.1">
   )" + cases +
          R"(  <OverallResults successes="1" failures="4" expectedFailures="1" skips="0"/>
   <OverallResultsCases successes="1" failures="3" expectedFailures="1" skips="0"/>
@@ -176,9 +188,10 @@ std::string Report3(const std::string& cases) {
 )";
 }
 
-std::unique_ptr<ColdFramework> Listed() {
+std::unique_ptr<ColdFramework> Listed(
+    const RecordedProgram& program = Version2()) {
   auto framework = MakeColdCatch2();
-  REQUIRE(Version2().ListBy(*framework));
+  REQUIRE(program.ListBy(*framework));
   return framework;
 }
 
@@ -253,16 +266,37 @@ TEST_CASE("a pattern means its test, whatever is in its name") {
         Strings{"\"passes\",\"fails\""});
   CHECK(framework->Select({kHidden}) == Strings{"\"hidden\\, *\""});
 
-  auto stars = MakeColdCatch2();
+  RecordedProgram stars;
+  stars.Answer({"--libidentify"}, kIdentity2);
+  stars.Answer({"--list-test-names-only"},
+               "a*\t@a.cc:1\nab\t@a.cc:2\nb\t@a.cc:3\n", 3);
+  stars.Answer({"--list-tests"}, "", 3);
+  // A star at its end cannot be escaped: the others are left out by name.
+  CHECK(Listed(stars)->Select({0}) == Strings{"\"a*\"~\"ab\""});
+}
+
+TEST_CASE("one test of version 3 is chosen by its place, several by name") {
+  const auto framework = Listed(Version3());
+  CHECK(framework->Select({kFails}) ==
+        Strings{"--order", "decl", "--allow-running-no-tests", "*",
+                "--shard-count", "5", "--shard-index", "1"});
+  CHECK(framework->Select({kPasses, kFails}) ==
+        Strings{"--order", "decl", "--allow-running-no-tests",
+                "\"passes\",\"fails\""});
+}
+
+TEST_CASE("tests of version 3 with equal names are told apart by their lines") {
   RecordedProgram program;
   program.Answer({"--libidentify"}, kIdentity3);
-  program.Answer({"--list-tests"},
-                 "<?xml version=\"1.0\"?><MatchingTests>" +
-                     Listed3("a*", "", "1") + Listed3("ab", "", "2") +
-                     Listed3("b", "", "3") + "</MatchingTests>");
-  REQUIRE(program.ListBy(*stars));
-  // A star at its end cannot be escaped: the others are left out by name.
-  CHECK(stars->Select({0}) == Strings{"\"a*\"~\"ab\""});
+  program.Answer({"--list-tests"}, "<?xml version=\"1.0\"?><MatchingTests>" +
+                                       Listed3("passes", "[a]", "3") +
+                                       Listed3("passes", "[b]", "4") +
+                                       "</MatchingTests>");
+  const auto framework = Listed(program);
+  const auto document = XmlDocument::Parse(Report3(kPassed));
+  CHECK(StatesOf(framework->Read({1}, document)) == Strings{"passed"});
+  CHECK(framework->Read({0}, document).infrastructure.find("'passes'") !=
+        std::string::npos);
 }
 
 TEST_CASE("every test of a document has Catch2's word, version 2 and 3") {
@@ -292,6 +326,12 @@ TEST_CASE("a test of version 3 that skips is skipped") {
   const auto report = Read({kPasses}, Report3(kSkipped3));
   CHECK(StatesOf(report) == Strings{"skipped"});
   CHECK(report.tests[0].skip_reason == "closed");
+}
+
+TEST_CASE("a test of version 3 that failed as it may and skips has failed so") {
+  const auto report = Read({kMayFail}, Report3(kFailedAsItMayAndSkipped3));
+  CHECK(StatesOf(report) == Strings{"passed"});
+  CHECK(report.tests[0].skip_reason == "failed as its tags allow or expect");
 }
 
 TEST_CASE("a crash that Catch2 has noticed is no end of the test") {

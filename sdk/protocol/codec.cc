@@ -295,18 +295,15 @@ void FromText(const Where& where, std::string_view text, AuditPolicy& value) {
   using enum AuditPolicy;
   value = EnumOf<AuditPolicy>(where, text, {kRefuse, kWarn, kAllow});
 }
-void FromText(const std::string& where, std::string_view text,
-              RestartPolicy& value) {
+void FromText(const Where& where, std::string_view text, RestartPolicy& value) {
   using enum RestartPolicy;
   value = EnumOf<RestartPolicy>(where, text, {kNo, kOnFailure, kAlways});
 }
-void FromText(const std::string& where, std::string_view text,
-              ReadyKind& value) {
+void FromText(const Where& where, std::string_view text, ReadyKind& value) {
   using enum ReadyKind;
   value = EnumOf<ReadyKind>(where, text, {kNone, kFd, kLine, kExec, kNotify});
 }
-void FromText(const std::string& where, std::string_view text,
-              ServiceState& value) {
+void FromText(const Where& where, std::string_view text, ServiceState& value) {
   using enum ServiceState;
   value = EnumOf<ServiceState>(
       where, text,

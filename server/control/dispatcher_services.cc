@@ -104,7 +104,7 @@ bool Dispatcher::AnswerAboutService(const ServiceWaiter& waiter,
             "service '" + service.name + "' " +
                 (failed ? "has failed" : "was stopped") +
                 (service.why.empty() ? "" : ": " + service.why),
-            failed && !service.log.empty()
+            failed && service.exit && !service.log.empty()
                 ? "see `forkserver logs " + service.name + "`"
                 : "")));
     MarkDirty(*connection);

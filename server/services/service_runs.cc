@@ -62,6 +62,7 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   if (auto opened = OpenLog(service, setup, fds); !opened) {
     return opened.error();
   }
+  Note(service, "run " + std::to_string(service.runs) + " begins");
   protocol::Policy policy;
   policy.name = service.name;
   policy.timeout_ms = definition.policy.timeout_ms;
@@ -233,7 +234,7 @@ void Services::Observe(const WorkerLaunched& event) {
   if (run == runs_.end()) return;
   Service& service = *ByNumber(run->second);
   service.pid = static_cast<pid_t>(event.worker.pid);
-  Note(service, "worker " + event.worker.id + " runs, pid " +
+  Note(service, "it is worker " + event.worker.id + ", pid " +
                     std::to_string(event.worker.pid));
   switch (service.definition.policy.ready) {
     case ReadyKind::kNone:

@@ -20,6 +20,7 @@ struct OpenLog {
   std::int64_t files = 0;
   bool drop = false;
   std::string match;
+  std::string note;  // before anything else
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -29,6 +30,7 @@ struct OpenLog {
     visit.Required("files", self.files);
     visit.Optional("drop", self.drop);
     visit.Optional("match", self.match);
+    visit.Optional("note", self.note);
   }
 };
 

@@ -48,6 +48,12 @@ class Grammar {
   }
 
   CLI::App& app() { return app_; }
+  const CLI::App& root() const { return app_; }
+  // Null for a group and the program.
+  const Command* CommandOf(const CLI::App& app) const {
+    const auto found = commands_.find(&app);
+    return found == commands_.end() ? nullptr : found->second;
+  }
 
   // The command that the words up to an error chose, or its group, or the
   // program itself (which has no name).
@@ -59,10 +65,7 @@ class Grammar {
     return *selected;
   }
   // Null for a group and the program.
-  const Command* SelectedCommand() const {
-    const auto found = commands_.find(&Selected());
-    return found == commands_.end() ? nullptr : found->second;
-  }
+  const Command* SelectedCommand() const { return CommandOf(Selected()); }
 
  private:
   void Add(const Command& command, Options& options) {
@@ -110,6 +113,42 @@ int ReportUsageError(const Grammar& grammar, const std::string& what) {
   return command != nullptr ? command->usage_exit_code : kUsage;
 }
 
+const CLI::App* FindSubcommand(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* const sub : app.get_subcommands({})) {
+    if (sub->get_name() == name) return sub;
+  }
+  return nullptr;
+}
+
+// "refuse|warn|allow" is what is shown for a value that is one of these.
+void CompleteChoices(std::string choices, Completion& completion) {
+  // What CLI11 adds to it is behind a colon.
+  choices = choices.substr(0, choices.find(':'));
+  if (choices.find('|') == choices.npos) return;
+  for (std::size_t at = 0; at <= choices.size();) {
+    const std::size_t end = std::min(choices.find('|', at), choices.size());
+    completion.candidates.push_back({choices.substr(at, end - at), {}});
+    at = end + 1;
+  }
+}
+
+void CompleteValue(const CLI::Option& option, Completion& completion) {
+  const std::string name = option.get_name();
+  completion.services = name == "--after";
+  completion.zygotes = name == "--zygote" || name == "--parent";
+  CompleteChoices(option.get_type_name(), completion);
+}
+
+void CompleteArgument(const Command* command, Completion& completion) {
+  if (command == nullptr) return;
+  const auto has = [&](OptionSet set) { return (command->options & set) != 0; };
+  const bool stops = has(kWorkerId) && has(kStopOptions);
+  completion.services = has(kServiceName) || has(kMaybeServiceName) || stops;
+  completion.workers = has(kWorkerId);
+  completion.zygotes = has(kZygoteName);
+  if (has(kShell)) CompleteChoices("bash|zsh|fish", completion);
+}
+
 // What CLI11 cannot know. Returns what is wrong, or nothing.
 std::string TakeWords(const Command& command, std::vector<std::string> first,
                       bool separated, std::vector<std::string> words,
@@ -134,6 +173,53 @@ std::string TakeWords(const Command& command, std::vector<std::string> first,
   }
   options.words = std::move(words);
   return {};
+}
+
+// What a word that is being typed can be: `words`, of which it is the last.
+Completion Complete(const Grammar& grammar,
+                    const std::vector<std::string>& words) {
+  Completion completion;
+  if (words.empty()) return completion;
+  const CLI::App* app = &grammar.root();
+  const CLI::Option* awaits = nullptr;  // the option whose value comes next
+  std::size_t given = 0;                // positional arguments
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--") return completion;  // somebody else's words
+    if (word == "=") continue;            // as bash cuts --name=value
+    if (awaits != nullptr) {
+      awaits = nullptr;
+    } else if (word.starts_with('-')) {
+      const CLI::Option* const option =
+          app->get_option_no_throw(word.substr(0, word.find('=')));
+      if (option != nullptr && option->get_items_expected_max() > 0 &&
+          word.find('=') == word.npos) {
+        awaits = option;
+      }
+    } else if (const CLI::App* const next = FindSubcommand(*app, word)) {
+      app = next;
+    } else {
+      ++given;
+    }
+  }
+  if (awaits != nullptr) {
+    CompleteValue(*awaits, completion);
+  } else if (words.back().starts_with('-')) {
+    for (const CLI::Option* const option : app->get_options()) {
+      if (option->get_lnames().empty() || option->get_group().empty()) continue;
+      completion.candidates.push_back(
+          {"--" + option->get_lnames().front(), option->get_description()});
+    }
+  } else if (!app->get_subcommands({}).empty()) {
+    for (const CLI::App* const sub : app->get_subcommands({})) {
+      if (sub->get_group().empty()) continue;
+      completion.candidates.push_back(
+          {sub->get_name(), sub->get_description()});
+    }
+  } else if (given == 0) {
+    CompleteArgument(grammar.CommandOf(*app), completion);
+  }
+  return completion;
 }
 
 }  // namespace
@@ -168,6 +254,9 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   if (!wrong.empty()) {
     line.exit_code = ReportUsageError(grammar, wrong);
     return line;
+  }
+  if ((command->options & kCompletes) != 0) {
+    line.options.completion = Complete(grammar, line.options.words);
   }
   line.command = command;
   return line;

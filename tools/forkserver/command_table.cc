@@ -1,10 +1,12 @@
 #include "tools/forkserver/command_table.h"
 
+#include "tools/forkserver/completion_command.h"
 #include "tools/forkserver/daemon_commands.h"
 #include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/logs_command.h"
+#include "tools/forkserver/metrics_command.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
@@ -189,6 +191,18 @@ constexpr Command kCommands[] = {
      "  0      it serves\n"
      "  1      none does (with --json: prints null)",
      kJsonOption, kUsage, PrintDaemonState},
+    {"metrics", "[options]",
+     "Print the daemon, zygotes and services in numbers, as OpenMetrics text.",
+     "Example:\n  forkserver metrics >/var/lib/node_exporter/forkserver.prom",
+     0, kUsage, PrintMetrics},
+    {"completion", "bash|zsh|fish",
+     "Print the script that completes command lines in a shell.",
+     "Example:\n"
+     "  source <(forkserver completion bash)\n"
+     "  forkserver completion fish >~/.config/fish/completions/forkserver.fish",
+     kShell, kUsage, PrintCompletionScript},
+    {"complete", "-- WORDS...", "Complete words; the scripts run it.", "",
+     kHidden | kCompletes | kWords, kUsage, PrintCandidates},
     {"socket-path", "[options]", "Print the path of the daemon's socket.",
      "Example:\n  FORKSERVER_SOCKET=$(forkserver socket-path) "
      "./my_tests",

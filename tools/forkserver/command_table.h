@@ -35,6 +35,9 @@ enum OptionSet : unsigned {
   kNoWait = 1u << 20,
   kMaybeServiceName = 1u << 21,
   kLogOptions = 1u << 22,
+  kShell = 1u << 23,
+  // Its words are a command line that is being typed.
+  kCompletes = 1u << 24,
 };
 
 struct Command {

@@ -104,7 +104,7 @@ inline void AddZygoteOptions(CLI::App& app, Options& options) {
                  "What becomes of it if it is not known to be safe to fork: "
                  "refuse, warn or allow (default: refuse)")
       ->transform(CLI::CheckedTransformer(policies))
-      ->type_name("POLICY");
+      ->type_name("refuse|warn|allow");
   AddParsed(
       app, "--spares", ParseSpares,
       [&options](std::pair<int, int> spares) {
@@ -221,6 +221,12 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
                    "Append reports to this file, as lines of JSON (default: "
                    "text on standard error)")
         ->type_name("FILE");
+  }
+  if (has(kShell)) {
+    app.add_option("SHELL", options.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+        ->type_name("bash|zsh|fish");
   }
   if (has(kHidden)) app.add_flag("--quiet", options.quiet, "Report nothing");
   if (has(kTestOptions)) AddTestOptions(app, options.test);

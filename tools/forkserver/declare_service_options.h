@@ -34,7 +34,7 @@ inline void AddKeepingOptions(CLI::App& app, ServicePolicy& policy) {
                  "When it ends: no, on-failure or always (default: "
                  "on-failure)")
       ->transform(CLI::CheckedTransformer(restarts))
-      ->type_name("WHEN");
+      ->type_name("no|on-failure|always");
   AddMilliseconds(app, "--backoff", policy.backoff_initial_ms,
                   "Before it starts again (default: 200ms)");
   app.add_option("--backoff-factor", policy.backoff_factor,

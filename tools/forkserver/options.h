@@ -13,6 +13,19 @@
 
 namespace forkserver::cli {
 
+// What the words of a command line that is being typed can go on with.
+struct Completion {
+  struct Candidate {
+    std::string word;
+    std::string description;
+  };
+  std::vector<Candidate> candidates;
+  // Names that the daemon knows.
+  bool services = false;
+  bool workers = false;
+  bool zygotes = false;
+};
+
 struct Options {
   // Of every command.
   std::string socket;  // empty: found as by the SDK
@@ -81,6 +94,10 @@ struct Options {
 
   // `test`; its filters are the words.
   harness::TestOptions test;
+
+  // `completion`, and what the scripts that it prints call.
+  std::string shell;
+  Completion completion;
 
   // `daemon start`: handed to forkserverd as they are.
   std::vector<std::string> daemon_arguments;

@@ -149,10 +149,12 @@ bool LinePattern::Matches(std::string_view line) {
   }
   if (!is_compiled_) return false;
   matched_bytes_ += line.size();
-  // By length: lines may hold NUL bytes.
+  // By length: lines may hold NUL bytes. With a NUL behind them all the same,
+  // for interceptors of regexec(3) that do not know of lengths.
+  const std::string text(line);
   regmatch_t range = {};
-  range.rm_eo = static_cast<regoff_t>(line.size());
-  return ::regexec(&compiled_, line.data(), 1, &range, REG_STARTEND) == 0;
+  range.rm_eo = static_cast<regoff_t>(text.size());
+  return ::regexec(&compiled_, text.c_str(), 1, &range, REG_STARTEND) == 0;
 }
 
 }  // namespace forkserver::server

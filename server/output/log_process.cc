@@ -214,6 +214,7 @@ class LogProcess {
     }
     log.lost_before = log.sink->progress().lost;
     log.opened_at = log.sink->Sync(Now());
+    if (!request.note.empty()) WriteNote(log, request.note, 0);
     log.streams[0].name = LogStream::kOut;
     log.streams[1].name = LogStream::kErr;
     for (std::size_t i = 0; i < log.streams.size(); ++i) {
@@ -252,20 +253,24 @@ class LogProcess {
         if (!Read(key, log, stream)) break;
       }
     }
+    WriteNote(log, request.text, request.lost);
+    Settle(key);
+  }
+
+  void WriteNote(const Log& log, std::string_view note, std::int64_t lost) {
     const std::string time = Now();
     std::string lines;
-    if (request.lost > 0) {
+    if (lost > 0) {
       AppendLogLine(lines, time, LogStream::kLog, false,
-                    std::to_string(request.lost) + " notes were lost");
+                    std::to_string(lost) + " notes were lost");
     }
     LineSplitter splitter(kMaxLogTextBytes);
     const auto append = [&](std::string_view text, bool continued) {
       AppendLogLine(lines, time, LogStream::kNote, continued, text);
     };
-    splitter.Feed(request.text, append);
+    splitter.Feed(note, append);
     splitter.Finish(append);
     log.sink->Add(lines, time, /*drop=*/true);
-    Settle(key);
   }
 
   // --- streams ---

@@ -135,9 +135,12 @@ Result<LogWriter::Streams> LogWriter::Open(std::uint64_t key,
   if (!err) return err.error();
   Log& log = logs_[key];
   log.options = options;
+  log.options.note.resize(std::min(options.note.size(), kMaxNoteBytes));
   log.out = std::move(out->read_end);
   log.err = std::move(err->read_end);
   if (!ended_) QueueOpen(key, log);
+  // Another process that takes the streams over does not begin anew.
+  log.options.note.clear();
   Flush();
   return Streams{std::move(out->write_end), std::move(err->write_end)};
 }
@@ -150,6 +153,7 @@ void LogWriter::QueueOpen(std::uint64_t key, const Log& log) {
   body.files = log.options.files;
   body.drop = log.options.drop;
   body.match = log.options.match;
+  body.note = log.options.note;
   Frame frame;
   frame.bytes = protocol::EncodeRequest(0, 2, body);
   frame.fds_of = key;

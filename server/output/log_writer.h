@@ -52,6 +52,8 @@ class LogWriter {
     bool drop = false;
     // POSIX extended regular expression; empty: none. See line_pattern.h.
     std::string match = {};
+    // A note that comes before anything that the service writes.
+    std::string note = {};
   };
   // What a service gets as its descriptors 1 and 2.
   struct Streams {

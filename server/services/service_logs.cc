@@ -65,6 +65,7 @@ Result<void> Services::OpenLog(Service& service, protocol::Setup& setup,
   options.max_bytes = std::max(policy.log_max_bytes, kLeastLogBytes);
   options.files = policy.log_files;
   options.drop = policy.log_drop;
+  options.note = "run " + std::to_string(service.runs) + " begins";
   if (policy.ready == ReadyKind::kLine) options.match = policy.ready_line;
   const std::uint64_t key = ++last_log_;
   Result<LogWriter::Streams> streams = log_writer_->Open(key, options);

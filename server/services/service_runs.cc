@@ -62,7 +62,6 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   if (auto opened = OpenLog(service, setup, fds); !opened) {
     return opened.error();
   }
-  Note(service, "run " + std::to_string(service.runs) + " begins");
   protocol::Policy policy;
   policy.name = service.name;
   policy.timeout_ms = definition.policy.timeout_ms;

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,22 +19,30 @@ namespace forkserver {
 // The variable that every worker has: its id.
 inline constexpr char kWorkerVariable[] = "FORKSERVER_WORKER";
 
+// Children that the heir did not make and that have not ended, by the worker
+// that they come from; those of nobody are left out.
+struct Orphans {
+  std::map<std::string, std::vector<pid_t>> of_worker;
+  // One is executing a program at this moment, so that nobody can say whose it
+  // is: look again.
+  bool unclear = false;
+};
+// `heir` is the process that inherits orphans, the caller; `is_known` says
+// which of its children are no orphans. Where the system has no such heir
+// (macOS) all processes of the user are looked through.
+Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known);
+
 struct ProcessTree {
-  std::string worker;  // its id
-  pid_t root = 0;      // its process; 0: it has been reaped
-  // The process that inherits orphans. Where the system knows none, all
-  // processes of the user are looked through.
-  pid_t heir = 0;
-  // Children of the heir that belong to nobody else.
-  std::function<bool(pid_t)> is_known;
+  pid_t root = 0;              // the worker's process; 0: it has been reaped
+  std::vector<pid_t> orphans;  // that come from it
 };
 
-// Those that have not ended; the root is the first of them if it is one.
-std::vector<pid_t> ListTree(const ProcessTree& tree);
-
-// Signals them, but none whose process group is `except_group` (0: all).
-// Returns how many were there to be signalled: what may not be signalled (a
-// program that runs as another user) does not count.
-int SignalTree(const ProcessTree& tree, int signal, pid_t except_group);
+// Signals all of it but the processes of the group `except_group` (0: all).
+// `is_still_it` is asked once what is to be signalled is held: false if the
+// root may have become another process. Returns how many were there to be
+// signalled: what may not be (a program that runs as another user) does not
+// count.
+int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
+               const std::function<bool()>& is_still_it);
 
 }  // namespace forkserver

@@ -42,28 +42,25 @@ pid_t ParentOf(pid_t pid) {
 
 // KERN_PROCARGS2: argc, the program, its arguments and its environment, each
 // with a zero byte behind it.
-bool HasVariable(pid_t pid, const std::string& wanted) {
+std::string FindWorker(pid_t pid) {
   int name[] = {CTL_KERN, KERN_PROCARGS2, pid};
   std::size_t size = 0;
-  if (::sysctl(name, 3, nullptr, &size, nullptr, 0) != 0) return false;
+  if (::sysctl(name, 3, nullptr, &size, nullptr, 0) != 0) return {};
   std::string text(size, '\0');
-  if (::sysctl(name, 3, text.data(), &size, nullptr, 0) != 0) return false;
+  if (::sysctl(name, 3, text.data(), &size, nullptr, 0) != 0) return {};
   text.resize(size);
-  const std::string whole = std::string(1, '\0') + wanted + '\0';
-  return text.find(whole) != std::string::npos;
+  const std::string prefix =
+      std::string(1, '\0') + std::string(kWorkerVariable) + "=";
+  const std::size_t at = text.find(prefix);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + prefix.size();
+  return text.substr(begin, text.find('\0', begin) - begin);
 }
 
-}  // namespace
-
 std::vector<pid_t> ListTree(const ProcessTree& tree) {
-  const std::string wanted = std::string(kWorkerVariable) + "=" + tree.worker;
   const std::vector<pid_t> all = ListOwnProcesses();
-  std::set<pid_t> members;
+  std::set<pid_t> members(tree.orphans.begin(), tree.orphans.end());
   if (tree.root > 0) members.insert(tree.root);
-  for (const pid_t pid : all) {
-    if (pid == ::getpid() || (tree.is_known && tree.is_known(pid))) continue;
-    if (HasVariable(pid, wanted)) members.insert(pid);
-  }
   for (bool grown = true; grown;) {
     grown = false;
     for (const pid_t pid : all) {
@@ -79,8 +76,24 @@ std::vector<pid_t> ListTree(const ProcessTree& tree) {
   return found;
 }
 
-int SignalTree(const ProcessTree& tree, int signal, pid_t except_group) {
+}  // namespace
+
+Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
+  Orphans orphans;
+  for (const pid_t pid : ListOwnProcesses()) {
+    if (pid == heir || is_known(pid)) continue;
+    if (const std::string worker = FindWorker(pid);
+        !worker.empty() && !ProcessHasEnded(pid)) {
+      orphans.of_worker[worker].push_back(pid);
+    }
+  }
+  return orphans;
+}
+
+int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
+               const std::function<bool()>& is_still_it) {
   int reached = 0;
+  if (!is_still_it()) return 0;
   for (const pid_t pid : ListTree(tree)) {
     if (except_group != 0 && ::getpgid(pid) == except_group) continue;
     if (::kill(pid, signal) == 0) ++reached;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -62,32 +63,24 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
   return children;
 }
 
-bool HasVariable(const std::string& environment, const std::string& wanted) {
+std::string FindWorker(const std::string& environment) {
+  const std::string prefix = std::string(kWorkerVariable) + "=";
   for (std::size_t at = 0; at < environment.size();) {
-    const std::size_t end = environment.find('\0', at);
-    const std::size_t size =
-        (end == std::string::npos ? environment.size() : end) - at;
-    if (environment.compare(at, size, wanted) == 0) return true;
-    if (end == std::string::npos) return false;
+    const std::size_t end =
+        std::min(environment.find('\0', at), environment.size());
+    if (environment.compare(at, prefix.size(), prefix) == 0) {
+      return environment.substr(at + prefix.size(), end - at - prefix.size());
+    }
     at = end + 1;
   }
-  return false;
+  return {};
 }
-
-}  // namespace
 
 std::vector<pid_t> ListTree(const ProcessTree& tree) {
   std::vector<pid_t> found;
   std::set<pid_t> seen;
-  std::vector<pid_t> todo;
+  std::vector<pid_t> todo = tree.orphans;
   if (tree.root > 0) todo.push_back(tree.root);
-  const std::string wanted = std::string(kWorkerVariable) + "=" + tree.worker;
-  for (const pid_t child : ChildrenOf(tree.heir)) {
-    if (tree.is_known && tree.is_known(child)) continue;
-    if (HasVariable(ReadProcFile(child, "environ"), wanted)) {
-      todo.push_back(child);
-    }
-  }
   for (std::size_t i = 0; i < todo.size(); ++i) {
     const pid_t pid = todo[i];
     if (!seen.insert(pid).second) continue;
@@ -97,7 +90,26 @@ std::vector<pid_t> ListTree(const ProcessTree& tree) {
   return found;
 }
 
-int SignalTree(const ProcessTree& tree, int signal, pid_t except_group) {
+}  // namespace
+
+Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
+  Orphans orphans;
+  for (const pid_t child : ChildrenOf(heir)) {
+    if (is_known(child)) continue;
+    const std::string environment = ReadProcFile(child, "environ");
+    if (const std::string worker = FindWorker(environment); !worker.empty()) {
+      if (ProcessHasEnded(child)) continue;
+      orphans.of_worker[worker].push_back(child);
+    } else if (environment.empty() && !ProcessHasEnded(child) &&
+               ReadProcFile(child, "cmdline").empty()) {
+      orphans.unclear = true;
+    }
+  }
+  return orphans;
+}
+
+int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
+               const std::function<bool()>& is_still_it) {
   std::set<pid_t> reached;
   for (int round = 0; round < kMaxRounds; ++round) {
     std::map<pid_t, UniqueFd> held;
@@ -106,7 +118,7 @@ int SignalTree(const ProcessTree& tree, int signal, pid_t except_group) {
       if (except_group != 0 && ::getpgid(pid) == except_group) continue;
       held[pid] = OpenProcess(pid);
     }
-    if (held.empty()) break;
+    if (held.empty() || !is_still_it()) break;
     // What has a number now may not be what had it a moment ago: those that
     // are still there once they are held are the ones.
     bool found_more = false;

@@ -11,7 +11,6 @@
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
-#include "sdk/process/process_tree.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
 #include "server/lasting_fds.h"
@@ -221,15 +220,18 @@ bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
   return zygotes_.Signal(key, id, signal, group);
 }
 
-int Launcher::SignalTree(const std::string& id, pid_t pid, int signal) {
-  ProcessTree tree;
-  tree.worker = id;
-  tree.root = pid;
-  tree.heir = ::getpid();
-  tree.is_known = [this](pid_t child) {
+Orphans Launcher::ListOrphans() {
+  return ::forkserver::ListOrphans(::getpid(), [this](pid_t child) {
     return reaper_.KeyOf(child) != 0 || zygotes_.IsForkedWorker(child);
-  };
-  return ::forkserver::SignalTree(tree, signal, signal == SIGKILL ? 0 : pid);
+  });
+}
+
+int Launcher::SignalTree(ProcessKey key, pid_t pid,
+                         const std::vector<pid_t>& orphans, int signal) {
+  return ::forkserver::SignalTree(
+      {pid, orphans}, signal, signal == SIGKILL ? 0 : pid, [this, key, pid] {
+        return pid == 0 || reaper_.Knows(key) || zygotes_.IsForkedWorker(pid);
+      });
 }
 
 void Launcher::AbandonLaunches() {

@@ -20,6 +20,7 @@
 #include "sdk/process/audit/audit.h"
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/poll_set.h"
+#include "sdk/process/process_tree.h"
 #include "server/launch/examiner.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
@@ -93,10 +94,14 @@ class Launcher {
   // when there is none.
   bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
 
-  // To what descends from a worker, wherever that is, but not to its process
-  // group, which Signal reaches; with KILL to that as well. `pid` is 0 once it
-  // has ended. Returns how many processes were there.
-  int SignalTree(const std::string& id, pid_t pid, int signal);
+  // What workers left behind in other places than their process groups. Takes
+  // as long as this process has children: one call for many workers.
+  Orphans ListOrphans();
+  // To what descends from a worker, but not to its process group, which Signal
+  // reaches; with KILL to that as well. `pid` is 0 once it has ended. Returns
+  // how many processes were there.
+  int SignalTree(ProcessKey key, pid_t pid, const std::vector<pid_t>& orphans,
+                 int signal);
 
   // Of a forked worker that was killed by way of its zygote and has not been
   // heard of: kills it without the zygote. True if it has ended and only its

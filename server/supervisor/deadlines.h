@@ -20,7 +20,7 @@ enum class DeadlineKind {
   kGrace,       // the end of a stop's grace period
   kUnheard,     // a killed worker whose zygote has not reported its end
   kEntry,       // a worker has not reached its entry
-  kTree,        // what is left of an ended worker's tree may be gone
+  kTrees,       // the trees of stopped workers are to be looked at; key 0
   kRetiring,    // a retired zygote should have ended
   kZygoteIdle,  // a zygote may have been unused for long enough
 };

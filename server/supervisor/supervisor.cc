@@ -18,6 +18,10 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kUnheardNs = 2'000'000'000;
 // How often it is looked whether what was killed is gone.
 constexpr std::int64_t kTreeLookNs = 2'000'000;
+// As many as are looked through in a few milliseconds.
+constexpr std::size_t kTreesStoppedAtOnce = 64;
+// A program is executed in less.
+constexpr std::int64_t kUnclearNs = 100'000'000;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
@@ -61,6 +65,7 @@ void Supervisor::Process() {
   for (LaunchEvent& event : launcher_.Process()) {
     std::visit([this](auto& one) { Handle(std::move(one)); }, event);
   }
+  if (std::exchange(look_at_trees_now_, false)) LookAtTrees();
   if (!deadlines_.NextNs()) return;
   const std::int64_t now_ns = MonotonicNanoseconds();
   while (const auto due = deadlines_.TakeDue(now_ns)) Handle(*due);
@@ -285,16 +290,16 @@ void Supervisor::BeginStop(Worker& worker, EndReason reason,
   if (!again && !worker.ended) {
     launcher_.Signal(worker.key, worker.id, worker.stop_signal,
                      /*group=*/true);
-    launcher_.SignalTree(worker.id, worker.pid, worker.stop_signal);
     // A stopped process would take the signal only when it is continued.
     launcher_.Signal(worker.key, worker.id, SIGCONT, /*group=*/true);
-    launcher_.SignalTree(worker.id, worker.pid, SIGCONT);
+    trees_to_stop_.push_back(worker.key);
+    LookAtTreesSoon(0);
   }
   AddDeadline({until_ns, worker.key, DeadlineKind::kGrace});
 }
 
 void Supervisor::Kill(Worker& worker) {
-  if (worker.ended) return;  // FinishOnceTreeIsGone is at it
+  if (worker.ended) return;  // LookAtTrees is at it
   launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
   if (worker.kind == WorkerKind::kForked) {
     AddDeadline({MonotonicNanoseconds() + kUnheardNs, worker.key,
@@ -395,19 +400,57 @@ void Supervisor::Handle(ProcessEnded event) {
       worker.owner == kServicesOwner) {
     worker.state = WorkerState::kStopping;
     worker.ended = std::move(event);
-    FinishOnceTreeIsGone(worker);
+    trees_to_end_.push_back(worker.key);
+    look_at_trees_now_ = true;
     return;
   }
   Finish(worker, event);
 }
 
-void Supervisor::FinishOnceTreeIsGone(Worker& worker) {
-  if (launcher_.SignalTree(worker.id, 0, SIGKILL) == 0) {
-    Finish(worker, *worker.ended);
-    return;
+void Supervisor::LookAtTreesSoon(std::int64_t delay_ns) {
+  if (std::exchange(look_at_trees_soon_, true)) return;
+  AddDeadline({MonotonicNanoseconds() + delay_ns, 0, DeadlineKind::kTrees});
+}
+
+void Supervisor::LookAtTrees() {
+  if (trees_to_stop_.empty() && trees_to_end_.empty()) return;
+  // One look at the children of this process, of which there may be
+  // thousands, for all of them.
+  const Orphans orphans = launcher_.ListOrphans();
+  const auto orphans_of = [&](const Worker& worker) {
+    const auto found = orphans.of_worker.find(worker.id);
+    return found == orphans.of_worker.end() ? std::vector<pid_t>()
+                                            : found->second;
+  };
+  const std::size_t stopped =
+      std::min(trees_to_stop_.size(), kTreesStoppedAtOnce);
+  for (std::size_t i = 0; i < stopped; ++i) {
+    const auto found = workers_.find(trees_to_stop_[i]);
+    if (found == workers_.end() || found->second.ended) continue;
+    const Worker& worker = found->second;
+    for (const int signal : {worker.stop_signal, SIGCONT}) {
+      launcher_.SignalTree(worker.key, worker.pid, orphans_of(worker), signal);
+    }
   }
-  AddDeadline(
-      {MonotonicNanoseconds() + kTreeLookNs, worker.key, DeadlineKind::kTree});
+  trees_to_stop_.erase(
+      trees_to_stop_.begin(),
+      trees_to_stop_.begin() + static_cast<std::ptrdiff_t>(stopped));
+  for (const ProcessKey key : std::exchange(trees_to_end_, {})) {
+    Worker& worker = workers_.at(key);
+    const std::int64_t late_ns =
+        MonotonicNanoseconds() - worker.ended->status.ended_ns;
+    const bool unclear = orphans.unclear && late_ns < kUnclearNs;
+    const std::vector<pid_t> left = orphans_of(worker);
+    if (!unclear &&
+        (left.empty() || launcher_.SignalTree(key, 0, left, SIGKILL) == 0)) {
+      Finish(worker, *worker.ended);
+    } else {
+      trees_to_end_.push_back(key);
+    }
+  }
+  if (!trees_to_stop_.empty() || !trees_to_end_.empty()) {
+    LookAtTreesSoon(kTreeLookNs);
+  }
 }
 
 void Supervisor::Finish(Worker& worker, const ProcessEnded& end) {
@@ -423,6 +466,7 @@ void Supervisor::Finish(Worker& worker, const ProcessEnded& end) {
 void Supervisor::AddDeadline(const Deadline& deadline) {
   deadlines_.Add(deadline, [this](const Deadline& one) {
     if (IsOfZygote(one.kind)) return zygotes_.Find(one.key) != nullptr;
+    if (one.kind == DeadlineKind::kTrees) return true;
     const auto worker = workers_.find(one.key);
     if (worker == workers_.end()) return ZygoteOfCanary(one.key) != nullptr;
     if (one.kind == DeadlineKind::kEntry) {
@@ -435,6 +479,10 @@ void Supervisor::AddDeadline(const Deadline& deadline) {
 
 void Supervisor::Handle(const Deadline& deadline) {
   if (IsOfZygote(deadline.kind)) return HandleOfZygote(deadline);
+  if (deadline.kind == DeadlineKind::kTrees) {
+    look_at_trees_soon_ = false;
+    return LookAtTrees();
+  }
   if (Zygote* const zygote = ZygoteOfCanary(deadline.key)) {
     launcher_.TakeStacks(deadline.key, zygote->pid);
     return;
@@ -472,9 +520,7 @@ void Supervisor::Handle(const Deadline& deadline) {
         launcher_.TakeStacks(worker.key, zygote != nullptr ? zygote->pid : 0);
       }
       break;
-    case DeadlineKind::kTree:
-      FinishOnceTreeIsGone(worker);
-      break;
+    case DeadlineKind::kTrees:
     case DeadlineKind::kRetiring:
     case DeadlineKind::kZygoteIdle:
       break;

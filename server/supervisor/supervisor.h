@@ -117,7 +117,9 @@ class Supervisor {
   void Kill(Worker& worker);
   // Nothing of it is left.
   void Finish(Worker& worker, const ProcessEnded& end);
-  void FinishOnceTreeIsGone(Worker& worker);
+  // Looks at the trees of those that were told to stop or have ended.
+  void LookAtTrees();
+  void LookAtTreesSoon(std::int64_t delay_ns);
   void RetireZygote(ProcessKey key);
   // What the end of a canary means; nullopt: it answered.
   void OnCanary(Zygote& zygote, std::optional<std::string> failure);
@@ -133,6 +135,11 @@ class Supervisor {
   ZygoteRegistry zygotes_;
   RecordRing records_;
   Deadlines deadlines_;
+  // Whose trees are to be told to stop, and whose are to be gone.
+  std::vector<ProcessKey> trees_to_stop_;
+  std::vector<ProcessKey> trees_to_end_;
+  bool look_at_trees_now_ = false;
+  bool look_at_trees_soon_ = false;  // there is a deadline for it
   std::vector<SupervisorEvent> events_;
   std::int64_t launched_ = 0;
   bool shutting_down_ = false;

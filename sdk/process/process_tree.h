@@ -15,9 +15,6 @@
 
 namespace forkserver {
 
-// The variable that every worker has: its id.
-inline constexpr char kWorkerVariable[] = "FORKSERVER_WORKER";
-
 struct ProcessTree {
   std::string worker;  // its id
   pid_t root = 0;      // its process; 0: it has been reaped

@@ -90,7 +90,8 @@ struct WorkerOptions : ProcessOptions {
   std::string name;  // for people; need not be unique
   // Wall clock; zero: none. When it runs out the worker is stopped.
   std::chrono::milliseconds timeout{0};
-  // Between TERM and KILL when it is stopped.
+  // What asks it to stop, by its number, and how long until it is killed.
+  int stop_signal = 15;
   std::chrono::milliseconds grace{5'000};
   // It outlives this client.
   bool detach = false;

@@ -75,6 +75,7 @@ Result<Worker> DirectWorkers::Spawn(const SpawnOptions& options) {
   worker.info.pid = process->pid;
   worker.info.state = WorkerState::kRunning;
   worker.info.detach = options.detach;
+  worker.stop_signal = options.stop_signal;
   worker.grace = options.grace;
   if (options.timeout.count() > 0) {
     worker.timeout = Deadline::After(options.timeout);
@@ -168,7 +169,7 @@ void DirectWorkers::BeginStop(DirectWorker& worker, EndReason reason,
   if (!worker.stop_reason) {
     worker.stop_reason = reason;
     worker.info.state = WorkerState::kStopping;
-    ::kill(-static_cast<pid_t>(worker.info.pid), SIGTERM);
+    ::kill(-static_cast<pid_t>(worker.info.pid), worker.stop_signal);
   }
   worker.kill = Deadline::Earlier(worker.kill, Deadline::After(grace));
 }

@@ -50,6 +50,7 @@ class DirectWorkers {
     Worker info;
     UniqueFd process;  // pidfd, or invalid
     Journey journey;
+    int stop_signal = 0;
     std::chrono::milliseconds grace{0};
     Deadline timeout;  // of its wall clock
     Deadline kill;     // once it was asked to stop
@@ -62,7 +63,7 @@ class DirectWorkers {
 
   Result<Workers::iterator> Find(const std::string& worker_id);
   ExitRecord HandOut(Workers::iterator worker);
-  // TERM to its group, if it was not asked before.
+  // Its stop signal to its group, if it was not asked before.
   static void BeginStop(DirectWorker& worker, EndReason reason,
                         std::chrono::milliseconds grace);
   // Carries out what is due and reaps what has ended; returns when something

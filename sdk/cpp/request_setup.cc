@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -193,6 +194,11 @@ Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
 Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   if (options.timeout.count() < 0) return BadRequest("timeout is negative");
   if (options.grace.count() < 0) return BadRequest("grace is negative");
+  if (options.stop_signal < 1 || options.stop_signal >= NSIG) {
+    return BadRequest("stop_signal is not between 1 and " +
+                      std::to_string(NSIG - 1) + ": " +
+                      std::to_string(options.stop_signal));
+  }
   protocol::Policy policy;
   policy.name = options.name;
   policy.timeout_ms = options.timeout.count();
@@ -201,6 +207,7 @@ Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   policy.watch = !options.detach;
   policy.crash_report = options.crash_report;
   policy.report_leftovers = options.report_leftovers;
+  policy.stop_signal = options.stop_signal;
   return policy;
 }
 

@@ -26,7 +26,7 @@ struct PreparedSetup {
 Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
                                    const std::vector<std::string>& argv);
 
-// Error "bad_request": a negative duration.
+// Error "bad_request": a negative duration, a signal that does not exist.
 Result<protocol::Policy> PreparePolicy(const WorkerOptions& options);
 
 // Error "bad_request": no program.

@@ -15,6 +15,7 @@
 
 #include "sdk/cpp/zygote_report.h"
 #include "sdk/process/platform.h"
+#include "sdk/process/worker_variable.h"
 #include "sdk/protocol/codec.h"
 
 extern char** environ;
@@ -105,6 +106,7 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   auto plan =
       PrepareChildPlan(*setup, request.fds, parent.null_fd, request.limits);
   if (!plan) return plan.error();
+  SetWorkerVariable(request.worker, setup->env);
   worker.setup = std::move(*setup);
   worker.plan = std::move(*plan);
   worker.plan.status_fd = parent.report_fd;

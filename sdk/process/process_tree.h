@@ -16,9 +16,6 @@
 
 namespace forkserver {
 
-// The variable that every worker has: its id.
-inline constexpr char kWorkerVariable[] = "FORKSERVER_WORKER";
-
 // Children that the heir did not make and that have not ended, by the worker
 // that they come from; those of nobody are left out.
 struct Orphans {

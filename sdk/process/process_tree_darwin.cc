@@ -11,6 +11,7 @@
 
 #include "sdk/process/platform.h"
 #include "sdk/process/process_tree.h"
+#include "sdk/process/worker_variable.h"
 
 namespace forkserver {
 namespace {

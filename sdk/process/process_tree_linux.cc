@@ -14,6 +14,7 @@
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/platform.h"
 #include "sdk/process/process_tree.h"
+#include "sdk/process/worker_variable.h"
 
 namespace forkserver {
 namespace {

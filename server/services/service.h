@@ -52,6 +52,8 @@ struct Service {
   ProcessKey run = 0;
   std::string worker;
   pid_t pid = 0;
+  bool launched = false;
+  bool said_ready = false;  // before it was heard that it is launched
   std::int64_t run_begun_ns = 0;
   std::string failure;  // why it has failed, though it has not ended
   std::string status;   // what it says of itself

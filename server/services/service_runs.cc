@@ -32,6 +32,8 @@ void Services::Launch(Service& service) {
   if (!service.asked) ++service.restarts;
   service.failure.clear();
   service.status.clear();
+  service.launched = false;
+  service.said_ready = false;
   service.run_begun_ns = MonotonicNanoseconds();
   Result<ProcessKey> run = StartWorker(service);
   if (!run) {
@@ -136,6 +138,10 @@ void Services::Hear(Service& service) {
 
 void Services::BecomeReady(Service& service) {
   if (service.state != ServiceState::kStarting) return;
+  // Its own word may come before that of its launch, without which nobody knows
+  // its pid.
+  service.said_ready = true;
+  if (!service.launched) return;
   Schedule(service, &Service::ready_until_ns, 0);
   StopProbe(service);
   On(service, ServiceEvent::kReady);
@@ -233,6 +239,7 @@ void Services::Observe(const WorkerLaunched& event) {
   if (run == runs_.end()) return;
   Service& service = *ByNumber(run->second);
   service.pid = static_cast<pid_t>(event.worker.pid);
+  service.launched = true;
   Note(service, "it is worker " + event.worker.id + ", pid " +
                     std::to_string(event.worker.pid));
   switch (service.definition.policy.ready) {
@@ -246,7 +253,11 @@ void Services::Observe(const WorkerLaunched& event) {
     case ReadyKind::kFd:
     case ReadyKind::kLine:
     case ReadyKind::kNotify:
-      Publish(service);
+      if (service.said_ready) {
+        BecomeReady(service);
+      } else {
+        Publish(service);
+      }
       break;
   }
 }

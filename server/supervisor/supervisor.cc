@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "sdk/process/platform.h"
-#include "sdk/process/process_tree.h"
+#include "sdk/process/worker_variable.h"
 #include "sdk/protocol/codec.h"
 
 namespace forkserver::server {
@@ -31,15 +31,6 @@ bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
         return x.first == y.first && x.second.soft == y.second.soft &&
                x.second.hard == y.second.hard;
       });
-}
-
-// What it starts carries its id, so that it is found wherever it goes.
-void NameWorker(const std::string& id, std::vector<std::string>& env) {
-  const std::string prefix = std::string(kWorkerVariable) + "=";
-  std::erase_if(env, [&](const std::string& variable) {
-    return variable.compare(0, prefix.size(), prefix) == 0;
-  });
-  env.push_back(prefix + id);
 }
 
 Launcher::WorkerTraits TraitsOf(const protocol::Policy& policy) {
@@ -158,7 +149,7 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   if (!setup) return setup.error();
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
-  NameWorker(ids_.IdOf(key), setup->env);
+  SetWorkerVariable(ids_.IdOf(key), setup->env);
   if (auto launched =
           launcher_.LaunchExec(key, std::move(*setup), fds, requester.limits,
                                TraitsOf(request.policy));

@@ -5,6 +5,7 @@
 
 #include "sdk/process/audit/audit.h"
 #include "sdk/process/platform.h"
+#include "sdk/process/worker_variable.h"
 #include "sdk/protocol/codec.h"
 #include "server/supervisor/supervisor.h"
 
@@ -124,6 +125,9 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   zygote.keep = request.keep;
   zygote.owners.insert(requester.owner);
 
+  // What forks from it shows, until it executes something, the environment
+  // that the zygote was executed with: it is nothing of its client's.
+  ClearWorkerVariable(setup->env);
   protocol::Configure configure;
   configure.name = request.name;
   configure.preload = request.preload;

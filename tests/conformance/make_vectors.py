@@ -260,6 +260,62 @@ STARTING_ZYGOTE = dict(ZYGOTE,
                        entries=[],
                        preloads=[])
 
+SERVICE_POLICY = {
+    "restart": "always",
+    "backoff_initial_ms": 100,
+    "backoff_factor": 3,
+    "backoff_max_ms": 60000,
+    "backoff_jitter_percent": 0,
+    "reset_after_ms": 4294967296,
+    "start_limit": 0,
+    "success_exit_codes": [3, 143],
+    "after": ["database", "queue@2"],
+    "ready": "exec",
+    "ready_fd": 7,
+    "ready_line": "^Ready to accept " + raw(b"\xff"),
+    "ready_command": ["/bin/sh", "-c", "redis-cli ping"],
+    "ready_timeout_ms": 0,
+    "watchdog_ms": 1500,
+    "stop_signal": 2,
+    "grace_ms": 0,
+    "timeout_ms": 86400000,
+    "log_max_bytes": 0,
+    "log_files": 1,
+    "log_drop": True,
+}
+
+SERVICE = {
+    "name": "database",
+    "state": "running",
+    "worker": "5f2c81a0-12",
+    "pid": 4711,
+    "zygote": "",
+    "runs": 1,
+    "restarts": 0,
+    "since_ns": 81234568400000,
+    "argv": ["redis-server", "--port", "6400"],
+    "policy": {"ready": "line", "ready_line": "Ready to accept"},
+}
+
+# Every key.
+FAILING_SERVICE = {
+    "name": "web",
+    "state": "backoff",
+    "worker": "",
+    "pid": 0,
+    "zygote": "django",
+    "runs": 4,
+    "restarts": 3,
+    "since_ns": 81234568400000,
+    "next_ns": 81234569400000,
+    "status": "3 of 4 shops " + raw(b"\xfe"),
+    "why": "exit code 3",
+    "argv": [],
+    "policy": SERVICE_POLICY,
+    "log": "/run/user/1000/forkserver/web.log",
+    "exit": EXITED,
+}
+
 STATUS = {
     "pid": 4242,
     "version": "0.1.0",
@@ -355,7 +411,8 @@ def add_requests(v):
     v.frame("spawn_full", "spawn", {
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
         "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
-        "exit_only": True, "crash_report": True, "report_leftovers": True
+        "exit_only": True, "crash_report": True, "report_leftovers": True,
+        "stop_signal": 2
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -365,7 +422,7 @@ def add_requests(v):
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
         "watch": True, "exit_only": True,
-        "crash_report": True, "report_leftovers": True
+        "crash_report": True, "report_leftovers": True, "stop_signal": 64
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)
@@ -387,6 +444,37 @@ def add_requests(v):
     v.frame("zygote_reply", "zygote_reply", {"zygote": ZYGOTE},
             frame_type="reply", frame_id=5)
     v.frame("zygote_stop", "zygote_stop", {"name": "django"}, frame_id=7)
+
+    v.frame("service_start_known", "service_start",
+            {"name": "database", "policy": {}}, frame_id=15)
+    v.frame("service_start_full", "service_start", {
+        "name": "web", "setup": pack(FULL_SETUP), "zygote": "django",
+        "policy": SERVICE_POLICY, "replace": True, "no_wait": True
+    }, frame_id=16)
+    v.body("service_policy", "service_policy", {})
+    v.body("service_policy_full", "service_policy", SERVICE_POLICY)
+    for restart in ("no", "always"):
+        v.body("service_policy_restart_" + restart, "service_policy",
+               {"restart": restart})
+    for ready in ("fd", "line", "exec", "notify"):
+        v.body("service_policy_ready_" + ready, "service_policy",
+               {"ready": ready})
+    v.frame("service_reply", "service_reply", {"service": SERVICE},
+            frame_type="reply", frame_id=15)
+    v.frame("service_reply_full", "service_reply",
+            {"service": FAILING_SERVICE}, frame_type="reply", frame_id=16)
+    for state in ("stopped", "waiting", "starting", "stopping", "restarting",
+                  "failing", "finished", "failed"):
+        v.body("service_" + state, "service_reply",
+               {"service": dict(SERVICE, state=state)})
+    v.frame("service_stop_minimal", "service_stop", {"name": "database"},
+            frame_id=17)
+    v.frame("service_stop_full", "service_stop",
+            {"name": "database", "grace_ms": 0, "remove": True}, frame_id=17)
+    v.frame("service_restart_minimal", "service_restart",
+            {"name": "database"}, frame_id=18)
+    v.frame("service_restart_full", "service_restart",
+            {"name": "database", "no_wait": True}, frame_id=18)
 
     v.frame("wait", "wait", {"worker": "5f2c81a0-12"}, frame_id=8)
     v.frame("signal_minimal", "signal",
@@ -424,7 +512,8 @@ def add_answers(v):
             frame_type="reply", frame_id=11)
     v.frame("snapshot", "snapshot", {
         "workers": [RUNNING_WORKER, ENDED_WORKER],
-        "zygotes": [ZYGOTE, STARTING_ZYGOTE]
+        "zygotes": [ZYGOTE, STARTING_ZYGOTE],
+        "services": [SERVICE, FAILING_SERVICE]
     }, frame_type="reply", frame_id=13)
     v.frame("daemon_status", "daemon_status", STATUS, frame_type="reply",
             frame_id=12)
@@ -434,6 +523,13 @@ def add_answers(v):
     }, frame_id=13)
     v.frame("event_zygote_ready", "event", {
         "event": "zygote_ready", "time_ns": 1, "zygote": ZYGOTE
+    }, frame_id=13)
+    v.frame("event_service_changed", "event", {
+        "event": "service_changed", "time_ns": 2, "service": FAILING_SERVICE
+    }, frame_id=13)
+    v.frame("event_service_removed", "event", {
+        "event": "service_removed", "time_ns": 3,
+        "service": dict(SERVICE, state="stopped")
     }, frame_id=13)
     v.frame("event_overrun", "event", {
         "event": "overrun", "time_ns": I64_MAX,
@@ -618,6 +714,24 @@ def add_accepted(v):
              {"type": "spawn", "id": 2, "fds": 0}, {"setup": b""},
              {"type": "spawn", "id": 2,
               "body": {"setup": b"", "grace_ms": None, "watch": None}})
+    v.accept("defaults inside of a map may be spelled out", "service_start",
+             {"type": "service_start", "id": 2, "fds": 0},
+             {"name": "web", "policy": {}}, {
+                 "type": "service_start", "id": 2, "body": {
+                     "name": "web", "setup": None, "zygote": "",
+                     "policy": {
+                         "restart": "on-failure", "backoff_initial_ms": 200,
+                         "backoff_factor": 2, "backoff_max_ms": 30000,
+                         "backoff_jitter_percent": None,
+                         "reset_after_ms": 10000, "start_limit": 5,
+                         "success_exit_codes": [], "after": [],
+                         "ready": "none", "ready_fd": 3, "ready_line": "",
+                         "ready_command": None, "ready_timeout_ms": 30000,
+                         "watchdog_ms": 0, "stop_signal": 15,
+                         "grace_ms": 10000, "timeout_ms": 0,
+                         "log_max_bytes": 10485760, "log_files": 3,
+                         "log_drop": False, "later": {"x": 1}}}
+             })
     # The map {type: "wait", id: 7, body: {worker: "a"}} with str 8, str 16,
     # str 32, map 16, map 32 and int 64 where shorter forms would do.
     v.accept("any width of msgpack is taken", "wait",
@@ -684,6 +798,25 @@ def add_refused(v):
              "launching, running, stopping, ended", pack({
                  "type": "reply",
                  "body": {"worker": dict(RUNNING_WORKER, state="dead")}}))
+    v.refuse("a service without a policy", "service_start", "missing_key",
+             "'policy'", pack({
+                 "type": "service_start", "body": {"name": "web"}}))
+    v.refuse("a policy that is no map", "service_start", "bad_request",
+             "'service_start.policy'", pack({
+                 "type": "service_start",
+                 "body": {"name": "web", "policy": []}}))
+    v.refuse("a wrong value inside of a policy", "service_start",
+             "bad_request", "'service_start.policy.grace_ms'", pack({
+                 "type": "service_start",
+                 "body": {"name": "web", "policy": {"grace_ms": "1"}}}))
+    v.refuse("a restart that does not exist", "service_start", "bad_request",
+             "no, on-failure, always", pack({
+                 "type": "service_start",
+                 "body": {"name": "web", "policy": {"restart": "maybe"}}}))
+    v.refuse("a way to be ready that does not exist", "service_start",
+             "bad_request", "none, fd, line, exec, notify", pack({
+                 "type": "service_start",
+                 "body": {"name": "web", "policy": {"ready": "soon"}}}))
 
 
 def make():

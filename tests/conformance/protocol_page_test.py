@@ -95,6 +95,8 @@ class ProtocolPage(unittest.TestCase):
                       v["body"]["worker"],
             "zygote": lambda v: v["message"] == "zygote_reply" and
                       v["body"]["zygote"],
+            "service": lambda v: v["message"] == "service_reply" and
+                       v["body"]["service"],
             "preload report": lambda v: v["message"] == "zygote_ready" and
                               (v["body"]["preloads"] or [None])[0],
             "thread note": lambda v: v["message"] == "zygote_ready" and

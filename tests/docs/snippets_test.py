@@ -110,13 +110,17 @@ class ReadmeTest(SandboxTestCase):
         self.assertEqual(result.stdout,
                          "hello from a worker\nits exit code is 3\n")
 
-    def test_the_shell_example_runs(self):
-        (_, code), = blocks("README.md", "sh")
-        result = self.run_in_sandbox(["sh", "-c", code])
-        self.assertEqual(result.returncode, 0, result.stderr)
-        # What a comment promises is a line of the output.
-        for promised in re.findall(r"# prints (.*)$", code, re.MULTILINE):
-            self.assertIn(promised, result.stdout.splitlines())
+    def test_the_shell_examples_run(self):
+        examples = list(blocks("README.md", "sh"))
+        self.assertTrue(examples)
+        for line, code in examples:
+            with self.subTest(f"README.md:{line}"):
+                result = self.run_in_sandbox(["sh", "-e", "-c", code])
+                self.assertEqual(result.returncode, 0, result.stderr)
+                # What a comment promises is a line of the output.
+                for promised in re.findall(r"# prints (.*)$", code,
+                                           re.MULTILINE):
+                    self.assertIn(promised, result.stdout.splitlines())
 
 
 if __name__ == "__main__":

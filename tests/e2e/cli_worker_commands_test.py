@@ -23,7 +23,7 @@ STATUS_KEYS = [
     "uptime_ms", "clients", "workers", "zygotes", "launched", "records_kept",
     "open_fds", "log",
 ]
-EVENT_KEYS = ["event", "time_ns", "worker", "zygote", "snapshot"]
+EVENT_KEYS = ["event", "time_ns", "worker", "zygote", "service", "snapshot"]
 
 
 class WorkerCommandsTest(DaemonTestCase):

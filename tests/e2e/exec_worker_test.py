@@ -122,13 +122,20 @@ class DescriptorTest(WireTestCase):
 class SetupTest(WireTestCase):
 
     def test_the_environment_replaces_that_of_the_daemon(self):
-        text, _ = self.client().run([child_program("print_process")],
-                                    env=["B=2", "A=1=1", "B=3"])
-        self.assertEqual([line for line in text.splitlines()
-                          if line.startswith("env ")],
-                         ["env B=2", "env A=1=1", "env B=3"])
-        text, _ = self.client().run([child_program("print_process")], env=[])
-        self.assertNotIn("env ", text)
+        for env in (["B=2", "A=1=1", "B=3"], []):
+            text, record = self.client().run([child_program("print_process")],
+                                             env=env)
+            self.assertEqual(
+                [line for line in text.splitlines()
+                 if line.startswith("env ")],
+                ["env " + each
+                 for each in env + ["FORKSERVER_WORKER=" + record["id"]]])
+
+    def test_a_workers_id_takes_the_place_of_its_clients_own(self):
+        text, record = self.client().run(
+            ["/usr/bin/env"], env=["FORKSERVER_WORKER=client", "A=1"])
+        self.assertEqual(text.splitlines(),
+                         ["A=1", "FORKSERVER_WORKER=" + record["id"]])
 
     def test_the_path_of_the_request_finds_the_program(self):
         folder = os.path.join(self.folder, "bin")

@@ -51,13 +51,18 @@ class SparesTest(ZygoteTestCase):
                 self.await_spares(zygote, 2)
                 spares = self.parked(zygote)
                 args = setup.pop("args", b"")
-                expected, _ = self.call(client, entry, args, zygote="plain",
-                                        **setup)
+                expected, other = self.call(client, entry, args,
+                                            zygote="plain", **setup)
                 found, record = self.call(client, entry, args, **setup)
                 self.assertIn(record["pid"], spares)
                 if entry == "print_context":  # "id|entry|argument..."
                     expected = expected.partition(b"|")[2]
                     found = found.partition(b"|")[2]
+                elif entry == "print_env":
+                    expected = expected.replace(other["id"].encode(),
+                                                record["id"].encode())
+                    self.assertIn(b"FORKSERVER_WORKER=" +
+                                  record["id"].encode() + b"\n", found)
                 self.assertEqual(found, expected)
         self.await_spares(zygote, 2)
         # The streams, and what the result is written to.

@@ -5,6 +5,7 @@ import os
 import signal
 import unittest
 
+from daemon_fixture import read_file
 from wire import ZYGOTE_PROGRAM, alive, threads_of, wait_for
 from zygote_fixture import ZygoteTestCase
 
@@ -38,13 +39,20 @@ class ForkTest(ZygoteTestCase):
         self.assertGreater(record["max_rss_bytes"], 100_000)
 
     def test_the_request_replaces_what_the_zygote_had(self):
-        result, _ = self.call(self.c, "print_env", env=["ONLY=this"])
-        self.assertEqual([line for line in result.decode().splitlines()
-                          if not line.startswith("FORKSERVER_")],
-                         ["ONLY=this"])
+        result, record = self.call(self.c, "print_env", env=["ONLY=this"])
+        self.assertEqual(result.decode().splitlines(),
+                         ["ONLY=this", "FORKSERVER_WORKER=" + record["id"]])
         result, _ = self.call(self.c, "print_cwd", cwd=self.folder,
                               umask=0o123)
         self.assertEqual(result.decode(), f"{self.folder} 123")
+
+    def test_a_zygote_is_not_taken_for_a_process_of_its_client(self):
+        # A client that is a worker itself.
+        zygote = self.start(self.c, "other", env=["FORKSERVER_WORKER=client"])
+        names = {variable.partition(b"=")[0] for variable in read_file(
+            f"/proc/{zygote['pid']}/environ").split(b"\0")}
+        self.assertIn(b"FORKSERVER_TEST_MARKER", names)
+        self.assertNotIn(b"FORKSERVER_WORKER", names)
 
     def test_descriptors_arrive_under_their_numbers_and_no_others(self):
         null = os.open("/dev/null", os.O_RDWR)

@@ -1,6 +1,7 @@
 """Every wrong argument gives an error that names it, and disturbs nothing."""
 
 import os
+import signal
 import subprocess
 import unittest
 
@@ -82,6 +83,14 @@ class SpawnTest(ClientTestCase):
                      ["true"], timeout="5s")
         self.refused(BadRequest, "grace must be at least", ["true"], grace=-1)
         self.refused(BadRequest, "timeout", ["true"], timeout=1e12)
+
+    def test_signals(self):
+        for number in (0, -1, signal.NSIG):
+            self.refused(BadRequest, "stop_signal is not between 1 and",
+                         ["true"], stop_signal=number)
+        for number in ("TERM", True, 15.0, None):
+            self.refused(BadRequest, "stop_signal must be the number of a "
+                         "signal", ["true"], stop_signal=number)
 
     def test_names_and_flags(self):
         self.refused(BadRequest, "name must be a string", ["true"], name=5)

@@ -46,6 +46,8 @@ class CallTest(ZygoteTestCase):
         self.addCleanup(os.chdir, here)
         cwd, environment, path, argv, stdin = self.z.call(module.where)
         self.assertEqual(cwd, self.folder)
+        self.assertRegex(environment.pop("FORKSERVER_WORKER"),
+                         r"\A[0-9a-f]+-\d+\Z")
         self.assertEqual(environment, dict(os.environ))
         self.assertEqual(path[0], self.folder)
         self.assertEqual(argv, sys.argv)

@@ -113,6 +113,13 @@ class SpawnTest(ClientTestCase):
         self.assertEqual((record.reason, record.signal), ("timeout", 9))
         self.assertLess(record.wall_us, 30e6)
 
+    def test_a_signal_of_its_own_asks_it_to_stop(self):
+        self.start_zygote()
+        options = {"stop_signal": signal.SIGUSR2, "grace": 60}
+        for worker in (self.client.spawn(["sleep", "60"], **options),
+                       self.client.fork("z", "sleep_forever", **options)):
+            self.assertEqual(worker.stop().signal, signal.SIGUSR2)
+
     def test_a_detached_worker_outlives_its_client(self):
         client = self.connect()
         detached = client.spawn(["sleep", "60"], detach=True)

@@ -106,6 +106,9 @@ class DirectTest(EnvironmentTestCase):
         ready = os.path.join(self.folder, "ready")
         wait_for(lambda: os.path.exists(ready), "the trap is set")
         self.assertEqual(worker.stop(grace=0.02).signal, 9)
+        worker = self.client.spawn(["sleep", "60"],
+                                   stop_signal=signal.SIGUSR1)
+        self.assertEqual(worker.stop().signal, signal.SIGUSR1)
         self.assert_nothing_left_but_me()
 
     def assert_nothing_left_but_me(self):

@@ -16,7 +16,7 @@ CLASSES = {each.TYPE: each for each in Message.__subclasses__()}
 # What is only a part of other messages.
 PARTS = {"audit_finding", "crash_frame", "crash_report", "journey",
          "library_answer", "listed_test", "loaded_file", "loaded_folder",
-         "preload_report", "test_failure", "thread_note", "worker", "zygote"}
+         "preload_report", "service", "test_failure", "thread_note", "worker", "zygote"}
 
 
 def vectors(kind):

@@ -56,8 +56,10 @@ class SparesTest(ZygoteTestCase):
         told = []
         for zygote in (self.zygote("plain"), self.start_with(1, 2)):
             spares = self.parked(zygote)
-            found = self.tell(zygote, module, **options)
+            found, record = self.tell(zygote, module, **options)
             self.assertEqual(found["pid"] in spares, bool(spares))
+            self.assertEqual(found["environment"].pop("FORKSERVER_WORKER"),
+                             record.id)
             self.assertEqual(found.pop("session"), found.pop("pid"))
             told.append(found)
         self.assertNotEqual(told[0].pop("draw"), told[1].pop("draw"))
@@ -70,8 +72,9 @@ class SparesTest(ZygoteTestCase):
                                  **options)
             os.close(write_end)
             text = result.read()
-        self.assertEqual(worker.wait(30).code, 0)
-        return json.loads(text)
+        record = worker.wait(30)
+        self.assertEqual(record.code, 0)
+        return json.loads(text), record
 
     def test_each_draws_numbers_of_its_own(self):
         module = self.module("""

@@ -47,7 +47,9 @@ class SetupTest(ZygoteTestCase):
     def describe(self, **options):
         result, record = self.run_entry(DESCRIBE, **options)
         self.assertEqual(record.code, 0)
-        return json.loads(result)
+        found = json.loads(result)
+        self.assertEqual(found["env"].pop("FORKSERVER_WORKER"), record.id)
+        return found
 
     def test_a_worker_has_what_the_request_says(self):
         cwd = os.path.join(self.folder, "cwd")
@@ -90,6 +92,18 @@ class SetupTest(ZygoteTestCase):
             self.assertNotIn(b"SET_BY_PRELOAD", out)
             self.assertNotIn(b"HIDDEN", out)
             self.assertIn(MARKER.encode(), out)
+
+    def test_what_a_worker_executes_carries_its_id(self):
+        with mock.patch.dict(os.environ, FORKSERVER_WORKER="client"):
+            zygote = self.zygote("of a worker")
+            worker = zygote.fork(self.write("""
+                import os
+                def entry(context):
+                    os.execvp("sh", ["sh", "-c",
+                                     'test "$FORKSERVER_WORKER" = ' +
+                                     context.worker_id])
+            """) + ":entry")
+        self.assertEqual(worker.wait(30).code, 0)
 
     def test_frozen_variables_that_differ_are_named(self):
         zygote = self.zygote()

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from forkserver.isolation import isolated
     from forkserver.python_zygote import PythonZygote
     from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
-                                    PreloadReport, Snapshot, WorkerInfo,
-                                    ZygoteInfo)
+                                    PreloadReport, ServiceInfo, Snapshot,
+                                    WorkerInfo, ZygoteInfo)
+    from forkserver.service_policy import ServicePolicy
     from forkserver.system_proxies import patch_system_proxies
     from forkserver.subscription import Subscription
     from forkserver.worker import Worker
@@ -63,6 +64,8 @@ _PLACES = {
     "PythonZygote": "python_zygote",
     "RemoteError": "calls",
     "RemoteTraceback": "calls",
+    "ServiceInfo": "records",
+    "ServicePolicy": "service_policy",
     "Snapshot": "records",
     "Subscription": "subscription",
     "Worker": "worker",

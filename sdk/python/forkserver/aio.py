@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from typing import (TYPE_CHECKING, Any, Optional, Sequence, Type, TypeVar,
-                    Union)
+from typing import (TYPE_CHECKING, Any, List, Optional, Sequence, Type,
+                    TypeVar, Union)
 
 from forkserver import daemon
 from forkserver.aio_handles import (AsyncSubscription, AsyncWorker,
@@ -19,10 +19,15 @@ from forkserver.launch_request import (Prepared, prepare_fork, prepare_spawn,
 from forkserver.process_setup import StrOrPath
 from forkserver.protocol.fields import M, Message
 from forkserver.protocol.messages import (DaemonStatus, Done, ExitReply,
-                                          List_, Shutdown, Signal, Status,
+                                          List_, ServiceReply, Shutdown,
+                                          Signal, Status,
                                           ZygoteReply, ZygoteStop)
 from forkserver.protocol.text import to_text
-from forkserver.records import ExitRecord, Snapshot, WorkerInfo
+from forkserver.records import (ExitRecord, ServiceInfo, Snapshot,
+                                WorkerInfo)
+from forkserver.service_request import (prepare_service,
+                                        prepare_service_restart,
+                                        prepare_service_stop)
 from forkserver.session import Launched, Promise, Session
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from forkserver.aio_zygote import AsyncPythonZygote
     from forkserver.launch_request import (ForkOptions, WorkerOptions,
                                            ZygoteOptions)
+    from forkserver.service_request import ServiceOptions
 
 T = TypeVar("T")
 
@@ -175,6 +181,29 @@ class AsyncClient:
         await self._ask(ZygoteStop(name=to_text(name, "the zygote's name")),
                         Done)
 
+    # --- services ---
+
+    async def start_service(
+            self, name: str, argv: Optional[Sequence[StrOrPath]] = None,
+            **options: "Unpack[ServiceOptions]") -> ServiceInfo:
+        """As Client.start_service()."""
+        return await self._ask_about(prepare_service(name, argv, options))
+
+    async def stop_service(self, name: str, *, grace: Optional[float] = None,
+                           remove: bool = False) -> ServiceInfo:
+        """As Client.stop_service()."""
+        return await self._ask_about(
+            prepare_service_stop(name, grace, remove))
+
+    async def restart_service(self, name: str,
+                              wait: bool = True) -> ServiceInfo:
+        """As Client.restart_service()."""
+        return await self._ask_about(prepare_service_restart(name, wait))
+
+    async def services(self) -> "List[ServiceInfo]":
+        """As Client.services()."""
+        return (await self._ask(List_(), Snapshot)).services
+
     # --- the daemon ---
 
     async def list(self) -> Snapshot:
@@ -216,6 +245,9 @@ class AsyncClient:
 
     async def _ask(self, body: Message, cls: Type[M]) -> M:
         return await self._wait(self._start().ask(body, cls))
+
+    async def _ask_about(self, body: Message) -> ServiceInfo:
+        return (await self._ask(body, ServiceReply)).service
 
     async def _launch(self, prepared: "Prepared[Any]") -> AsyncWorker:
         promise = self._start().launch(prepared.body, prepared.take_fds())

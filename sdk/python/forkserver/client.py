@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Sequence, Type, Union
 
 from forkserver import daemon
+from forkserver.client_services import ServiceCalls
 from forkserver.connection import Connection
 from forkserver.durations import deadline_of
 from forkserver.errors import ConnectionLost, DaemonStopping, Timeout
@@ -96,7 +97,7 @@ def _say_hello(connection: Connection, name: str, deadline: float) -> None:
     session.check_hello(promise)
 
 
-class Client:
+class Client(ServiceCalls):
     """One connection to the daemon, made by connect().
 
     Every call blocks until the daemon has answered, and may be made from any
@@ -137,7 +138,9 @@ class Client:
         group     "process_group", or "session": it leads one of its own
         name      for people, up to 128 bytes
         timeout   seconds of wall clock, after which it is stopped; None: none
-        grace     seconds between SIGTERM and SIGKILL when it is stopped
+        stop_signal
+                  what asks it to stop: signal.SIGTERM
+        grace     seconds from that to SIGKILL
         detach    it outlives this client
         crash_report
                   its record is to say more if it crashes or fails; not with
@@ -217,8 +220,9 @@ class Client:
 
     def stop(self, worker: Union[Worker, str],
              grace: Optional[float] = None) -> ExitRecord:
-        """SIGTERM to a worker's group, SIGKILL after `grace` seconds (default:
-        the worker's own; 0: at once). Returns when it has ended.
+        """Its stop signal to a worker and all that descends from it, SIGKILL
+        after `grace` seconds (default: the worker's own; 0: at once). Returns
+        when nothing of it is left.
 
         Raises UnknownWorker, RecordExpired.
         """

@@ -120,6 +120,7 @@ class _Child:
         self._reason = ""
         self._kill_at: Optional[float] = None
         self.grace_s = body.grace_ms / 1000
+        self._stop_signal = body.stop_signal
         pid = _fork_and_exec(Setup.decode(body.setup), fds)
         started = time.monotonic_ns()
         self._journey = Journey(begun, begun, started, started)
@@ -194,7 +195,7 @@ class _Child:
         if not self._reason:
             self._reason = reason
             self._stop_at = None
-            self._signal_group(signal.SIGTERM)
+            self._signal_group(self._stop_signal)
         self._kill_at = min(self._kill_at or kill_at, kill_at)
 
     def _signal_group(self, number: int) -> None:

@@ -184,6 +184,28 @@ class ZygoteRetired(Error):
     code = "zygote_retired"
 
 
+class UnknownService(Error):
+    """There is no service of that name."""
+    code = "unknown_service"
+
+
+class ServiceConflict(Error):
+    """There is a service of that name that runs and is made of something
+    else; the message says in what they differ."""
+    code = "service_conflict"
+
+
+class ServiceFailed(Error):
+    """The service has failed, and is not started again; the message says
+    why."""
+    code = "service_failed"
+
+
+class ServiceStopped(Error):
+    """Somebody else stopped the service before it was ready."""
+    code = "service_stopped"
+
+
 class StaleEnvironment(Error):
     """Frozen variables differ from the zygote's; the message names them."""
     code = "stale_environment"

@@ -1,5 +1,6 @@
 """From the arguments of a call to a request with its descriptors."""
 
+import signal
 from typing import (Any, Dict, Generic, List, Mapping, Optional, Sequence,
                     Tuple, TypedDict, TypeVar, Union)
 
@@ -29,15 +30,18 @@ class Prepared(Generic[R]):
         self._table.close()
 
 
-class ProcessOptions(TypedDict, total=False):
+class SetupOptions(TypedDict, total=False):
     """What Client.spawn() documents, for those who check types."""
     env: Optional[Mapping[Any, Any]]
     cwd: Optional[StrOrPath]
-    fds: Optional[Mapping[int, Descriptor]]
     umask: Optional[int]
     limits: Optional[Mapping[str, Union[int, Tuple[int, int]]]]
     nice: Optional[int]
     group: str
+
+
+class ProcessOptions(SetupOptions, total=False):
+    fds: Optional[Mapping[int, Descriptor]]
 
 
 class WorkerOptions(ProcessOptions, total=False):
@@ -46,6 +50,7 @@ class WorkerOptions(ProcessOptions, total=False):
     stderr: Optional[Descriptor]
     name: str
     timeout: Optional[float]
+    stop_signal: int
     grace: float
     detach: bool
     crash_report: bool
@@ -74,15 +79,15 @@ class ZygoteOptions(ProcessOptions, total=False):
 _PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
             "limits": None, "nice": None, "group": "process_group"}
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
-               timeout=None, grace=5.0, detach=False, crash_report=False,
-               report_leftovers=False)
+               timeout=None, stop_signal=15, grace=5.0, detach=False,
+               crash_report=False, report_leftovers=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
                replace=False, audit_policy="refuse", entry_deadline=10.0,
                spares=(0, 0), binary=None, args=b"")
 
 
-class _Options:
+class Options:
     """The options of one call, as attributes; defaults for the others."""
 
     def __init__(self, call: str, defaults: Mapping[str, Any],
@@ -101,7 +106,7 @@ class _Options:
         return make_setup(argv, self.env, self.cwd, self.umask, self.limits,
                           self.nice, self.group)
 
-    def policy(self) -> Dict[str, Any]:
+    def worker_policy(self) -> Dict[str, Any]:
         timeout_ms = 0
         if self.timeout is not None:
             timeout_ms = milliseconds(self.timeout, "timeout")
@@ -112,15 +117,32 @@ class _Options:
             "name": to_text(self.name, "name"),
             "timeout_ms": timeout_ms,
             "grace_ms": milliseconds(self.grace, "grace"),
-            "detach": _boolean(self.detach, "detach"),
+            "detach": boolean(self.detach, "detach"),
             "watch": not self.detach,
-            "crash_report": _boolean(self.crash_report, "crash_report"),
-            "report_leftovers": _boolean(self.report_leftovers,
-                                         "report_leftovers"),
+            "crash_report": boolean(self.crash_report, "crash_report"),
+            "report_leftovers": boolean(self.report_leftovers,
+                                        "report_leftovers"),
+            "stop_signal": signal_number(self.stop_signal, "stop_signal"),
         }
 
+    def bytes_of_args(self) -> bytes:
+        if not isinstance(self.args, (bytes, bytearray, memoryview)):
+            raise BadRequest("args must be bytes, not "
+                             f"{type(self.args).__name__}")
+        return bytes(self.args)
 
-def _boolean(value: Any, what: str) -> bool:
+
+def signal_number(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadRequest(f"{what} must be the number of a signal, not "
+                         f"{value!r}")
+    if not 1 <= value < signal.NSIG:
+        raise BadRequest(f"{what} is not between 1 and {signal.NSIG - 1}: "
+                         f"{int(value)}")
+    return int(value)
+
+
+def boolean(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise BadRequest(f"{what} must be True or False, not {value!r}")
     return value
@@ -129,29 +151,26 @@ def _boolean(value: Any, what: str) -> bool:
 def prepare_spawn(argv: Any, given: Mapping[str, Any],
                   call: str = "spawn") -> "Prepared[Spawn]":
     """Raises BadRequest, BadDescriptor, TooManyDescriptors."""
-    options = _Options(call, _WORKER, given)
+    options = Options(call, _WORKER, given)
     setup = options.setup(program(argv))
-    body = Spawn(**options.policy())
+    body = Spawn(**options.worker_policy())
     return _with_fds(setup, body, options)
 
 
 def prepare_fork(zygote: Any, entry: Any, given: Mapping[str, Any],
                  call: str = "fork") -> "Prepared[Fork]":
-    options = _Options(call, _FORK, given)
+    options = Options(call, _FORK, given)
     setup = options.setup(texts(options.argv, "argv"))
     setup.entry = to_text(entry, "entry")
-    if not isinstance(options.args, (bytes, bytearray, memoryview)):
-        raise BadRequest("args must be bytes, not "
-                         f"{type(options.args).__name__}")
-    setup.args = bytes(options.args)
+    setup.args = options.bytes_of_args()
     body = Fork(zygote=to_text(zygote, "the zygote's name"),
-                **options.policy())
+                **options.worker_policy())
     return _with_fds(setup, body, options)
 
 
 def prepare_zygote(name: Any, argv: Any,
                    given: Mapping[str, Any]) -> "Prepared[ZygoteStart]":
-    options = _Options("start_zygote", _ZYGOTE, given)
+    options = Options("start_zygote", _ZYGOTE, given)
     parent = to_text(options.parent, "parent")
     words = texts(argv, "argv") if parent else program(argv)
     if parent and words:
@@ -163,8 +182,8 @@ def prepare_zygote(name: Any, argv: Any,
                        preload=texts(options.preload, "preload"),
                        parent=parent,
                        freeze=texts(options.freeze, "freeze"),
-                       keep=_boolean(options.keep, "keep"),
-                       replace=_boolean(options.replace, "replace"),
+                       keep=boolean(options.keep, "keep"),
+                       replace=boolean(options.replace, "replace"),
                        audit_policy=to_text(options.audit_policy,
                                             "audit_policy"),
                        entry_deadline_ms=milliseconds(options.entry_deadline,
@@ -190,7 +209,7 @@ def stop_request(worker_id: str, grace: Optional[float]) -> Stop:
     return Stop(worker=worker_id, grace_ms=milliseconds(grace, "grace"))
 
 
-def _with_fds(setup: Setup, body: R, options: _Options) -> "Prepared[R]":
+def _with_fds(setup: Setup, body: R, options: Options) -> "Prepared[R]":
     table = FdTable()
     streams = [getattr(options, each, None)
                for each in ("stdin", "stdout", "stderr")]

@@ -13,10 +13,14 @@ from forkserver.protocol.fields import (BOOLEAN, INTEGER, INTEGERS,
                                         NULLABLE_INTEGER, TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
+from forkserver.service_policy import ServicePolicy
 
 _KIND = choice("exec", "forked", "spare")
 _WORKER_STATE = choice("launching", "running", "stopping", "ended")
 _ZYGOTE_STATE = choice("starting", "ready", "retiring", "quarantined")
+_SERVICE_STATE = choice("stopped", "waiting", "starting", "running",
+                        "stopping", "restarting", "failing", "backoff",
+                        "finished", "failed")
 _VERDICT = choice("safe", "unsafe", "unknown")
 _POLICY = choice("refuse", "warn", "allow")
 _REASON = choice("exited", "signaled", "timeout", "stopped", "client_gone",
@@ -235,12 +239,55 @@ class DaemonStatus(Message):
     log: str = required(TEXT, "")
 
 
+@message("service")
+@dataclass
+class ServiceInfo(Message):
+    """A service as the daemon sees it now.
+
+    `state` is one of
+      "stopped"     nothing runs, and nothing is to
+      "waiting"     it is to run, once the services that it is after are ready
+      "starting"    it runs, and is not ready yet
+      "running"     it is ready
+      "stopping"    it was asked to stop, and something of it is still there
+      "restarting"  the same, and then it starts again
+      "failing"     its run failed (not ready in time, or silent), and
+                    something of it is still there
+      "backoff"     its run has ended; the next begins at `next_ns`
+      "finished"    its run ended as it should, and no other follows
+      "failed"      its run failed, and no other follows
+
+    `worker` and `pid` are of its run, "" and 0 if it has none; `runs` those
+    that it had, this one included, `restarts` how many of them nobody asked
+    for; `since_ns` since when it is in this state. `status` is what it says of
+    itself, `why` why it failed, waits or is in backoff. `policy` is how it is
+    kept, `log` the file that has its output or "", `exit` how its last run
+    that has ended did.
+    """
+    name: str = required(TEXT, "")
+    state: str = required(_SERVICE_STATE, "stopped")
+    worker: str = required(TEXT, "")
+    pid: int = required(INTEGER, 0)
+    zygote: str = required(TEXT, "")
+    runs: int = required(INTEGER, 0)
+    restarts: int = required(INTEGER, 0)
+    since_ns: int = required(INTEGER, 0)
+    next_ns: int = optional(INTEGER, 0)
+    status: str = optional(TEXT, "")
+    why: str = optional(TEXT, "")
+    argv: List[str] = required(TEXTS, [])
+    policy: ServicePolicy = required(nested(ServicePolicy), ServicePolicy)
+    log: str = optional(TEXT, "")
+    exit: Optional[ExitRecord] = optional(nested(ExitRecord), None)
+
+
 @message("snapshot")
 @dataclass
 class Snapshot(Message):
-    """Everything that is alive now."""
+    """Everything that is alive now, and every service that is known."""
     workers: List[WorkerInfo] = required(nested_list(WorkerInfo), [])
     zygotes: List[ZygoteInfo] = required(nested_list(ZygoteInfo), [])
+    services: List[ServiceInfo] = optional(nested_list(ServiceInfo), [])
 
 
 @message("event")
@@ -250,11 +297,13 @@ class Event(Message):
 
     `event` is "worker_launched" or "worker_ended" (with `worker`),
     "zygote_starting", "zygote_ready", "zygote_retiring" or "zygote_ended" (with
-    `zygote`), or "overrun" (with `snapshot`: events were dropped because they
+    `zygote`), "service_changed" or "service_removed" (with `service`), or
+    "overrun" (with `snapshot`: events were dropped because they
     were not read; go on from it).
     """
     event: str = required(TEXT, "")
     time_ns: int = required(INTEGER, 0)
     worker: Optional[WorkerInfo] = optional(nested(WorkerInfo), None)
     zygote: Optional[ZygoteInfo] = optional(nested(ZygoteInfo), None)
+    service: Optional[ServiceInfo] = optional(nested(ServiceInfo), None)
     snapshot: Optional[Snapshot] = optional(nested(Snapshot), None)

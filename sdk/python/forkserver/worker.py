@@ -106,8 +106,9 @@ class Worker(WorkerView):
         self._client.signal(self, signal, group)
 
     def stop(self, grace: Optional[float] = None) -> ExitRecord:
-        """SIGTERM to its group, SIGKILL after `grace` seconds (default: the
-        worker's own; 0: SIGKILL at once). Blocks until it has ended."""
+        """Its stop signal to it and all that descends from it, SIGKILL after
+        `grace` seconds (default: the worker's own; 0: SIGKILL at once). Blocks
+        until nothing of it is left."""
         if self._record is None:
             self._record = self._client._stop(self.id, self._end, grace)
         return self._record

@@ -65,6 +65,7 @@ TEST_CASE("a request carries the caller's own folder, streams and program") {
     SpawnOptions options = True();
     options.cwd = "sub";
     options.timeout = std::chrono::seconds(2);
+    options.stop_signal = 2;
     REQUIRE(client.Spawn(options));
   }
   char cwd[4096];
@@ -75,6 +76,104 @@ TEST_CASE("a request carries the caller's own folder, streams and program") {
   CHECK(fd_count <= 3);
   CHECK(policy.watch);
   CHECK(policy.timeout_ms == 2000);
+  CHECK(policy.stop_signal == 2);
+}
+
+TEST_CASE("a service is asked for with its set-up and its policy") {
+  protocol::ServiceStart start;
+  protocol::Setup setup;
+  std::size_t fd_count = 1;
+  {
+    FakeDaemon daemon([&](FakePeer& peer) {
+      peer.Greet();
+      start = peer.Expect<protocol::ServiceStart>();
+      fd_count = peer.fds().size();
+      auto decoded = protocol::DecodeBody<protocol::Setup>(start.setup.data);
+      if (decoded) setup = *std::move(decoded);
+      protocol::ServiceReply reply;
+      reply.service.name = start.name;
+      reply.service.state = ServiceState::kRunning;
+      reply.service.policy = start.policy;
+      peer.Reply(reply);
+    });
+    Client client = ConnectTo(daemon);
+    ServiceOptions options;
+    options.name = "render";
+    options.zygote = "z";
+    options.entry = "serve";
+    options.args = "bytes";
+    options.argv = {"word"};
+    options.env = {{"A=1"}};
+    options.policy.restart = RestartPolicy::kAlways;
+    options.policy.after = {"database"};
+    options.replace = true;
+    auto service = client.StartService(options);
+    REQUIRE(service);
+    CHECK(service->name == "render");
+    CHECK(service->state == ServiceState::kRunning);
+    CHECK(service->policy.restart == RestartPolicy::kAlways);
+    CHECK(service->policy.after == std::vector<std::string>{"database"});
+  }
+  CHECK(start.zygote == "z");
+  CHECK(start.replace);
+  CHECK(!start.no_wait);
+  CHECK(setup.entry == "serve");
+  CHECK(setup.args.data == "bytes");
+  CHECK(setup.argv == std::vector<std::string>{"word"});
+  CHECK(setup.env == std::vector<std::string>{"A=1"});
+  CHECK(setup.fds.empty());
+  CHECK(fd_count == 0);
+}
+
+TEST_CASE("a service that is known is asked for by its name") {
+  std::vector<std::string> asked;
+  const auto reply = [](FakePeer& peer, const std::string& name) {
+    protocol::ServiceReply answer;
+    answer.service.name = name;
+    peer.Reply(answer);
+  };
+  {
+    FakeDaemon daemon([&](FakePeer& peer) {
+      peer.Greet();
+      const auto start = peer.Expect<protocol::ServiceStart>();
+      asked.push_back("start " + start.name + start.setup.data +
+                      (start.no_wait ? " no_wait" : ""));
+      reply(peer, start.name);
+      const auto stop = peer.Expect<protocol::ServiceStop>();
+      asked.push_back("stop " + stop.name + " " +
+                      std::to_string(stop.grace_ms.value_or(-1)) +
+                      (stop.remove ? " remove" : ""));
+      reply(peer, stop.name);
+      const auto restart = peer.Expect<protocol::ServiceRestart>();
+      asked.push_back("restart " + restart.name);
+      peer.Send(protocol::EncodeError(
+          peer.id(), MakeError(error_code::kServiceFailed, "exit code 3")));
+    });
+    Client client = ConnectTo(daemon);
+    CHECK(client.StartService("web", /*no_wait=*/true).value().name == "web");
+    CHECK(client.StopService("web", milliseconds(0), /*remove=*/true)
+              .value()
+              .name == "web");
+    auto restarted = client.RestartService("web");
+    REQUIRE(!restarted);
+    CHECK(restarted.error().code == error_code::kServiceFailed);
+  }
+  CHECK(asked == std::vector<std::string>{"start web no_wait",
+                                          "stop web 0 remove", "restart web"});
+}
+
+TEST_CASE("a service has no descriptors of its client and needs a program") {
+  FakeDaemon daemon([](FakePeer& peer) {
+    peer.Greet();
+    CHECK(!peer.Next());
+  });
+  Client client = ConnectTo(daemon);
+  ServiceOptions options;
+  options.name = "web";
+  CHECK(client.StartService(options).error().code == error_code::kBadRequest);
+  options.argv = {"x"};
+  options.fds = {{5, 0}};
+  CHECK(client.StartService(options).error().code == error_code::kBadRequest);
 }
 
 TEST_CASE("the record of an own worker comes without a further request") {

@@ -204,6 +204,22 @@ TEST_CASE("a stopped worker may end by itself with a code") {
   CHECK(record->reason == EndReason::kStopped);
 }
 
+TEST_CASE("a worker is asked to stop by the signal that it was given") {
+  const Fixture fixture;
+  const TemporaryFolder folder;
+  Client client = ConnectDisabled();
+  auto options = Shell("trap '' TERM; trap 'exit 7' USR1; : > " +
+                       folder / "ready" + "; while :; do sleep 0.01; done");
+  options.stop_signal = SIGUSR1;
+  auto worker = client.Spawn(options);
+  REQUIRE(worker);
+  REQUIRE(
+      WaitFor([&] { return ::access((folder / "ready").c_str(), F_OK) == 0; }));
+  auto record = client.Stop(worker->id);
+  REQUIRE(record);
+  CHECK(record->code == 7);
+}
+
 TEST_CASE("the end of the client ends its workers") {
   const Fixture fixture;
   pid_t pid = 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <string>
 
 #include "tests/unit/sdk_cpp/scoped_test_state.h"
@@ -79,6 +80,20 @@ TEST_CASE("negative durations are refused") {
   WorkerOptions options;
   options.grace = std::chrono::milliseconds(-1);
   CHECK(PreparePolicy(options).error().code == error_code::kBadRequest);
+}
+
+TEST_CASE("the signal that asks a worker to stop is one that exists") {
+  WorkerOptions options;
+  CHECK(PreparePolicy(options).value().stop_signal == SIGTERM);
+  options.stop_signal = SIGINT;
+  CHECK(PreparePolicy(options).value().stop_signal == SIGINT);
+  for (const int none : {0, -1, NSIG}) {
+    options.stop_signal = none;
+    auto refused = PreparePolicy(options);
+    REQUIRE(!refused);
+    CHECK(refused.error().code == error_code::kBadRequest);
+    CHECK(refused.error().message.find("stop_signal") != std::string::npos);
+  }
 }
 
 TEST_CASE("the fingerprint of a program changes when it is rebuilt") {

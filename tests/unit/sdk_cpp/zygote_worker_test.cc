@@ -72,15 +72,35 @@ TEST_CASE("a worker knows its id, entry and arguments") {
   CHECK(Call(daemon.channel(), "run-7", setup) == "run-7|print_context|a|b c");
 }
 
-TEST_CASE("the worker's environment is the request's and nothing else") {
+TEST_CASE("the worker's environment is the request's and its own id") {
   ZygoteDriver::Options options;
   options.env = {"OF_THE_ZYGOTE=1"};
   ZygoteDriver daemon(options);
   daemon.channel().Configure();
   auto setup = MakeSetup("print_env");
   setup.env = {"A=1", "EMPTY=", "A=2"};
-  CHECK(Call(daemon.channel(), "w", setup) == "A=1\nEMPTY=\nA=2\n");
+  CHECK(Call(daemon.channel(), "w", setup) ==
+        "A=1\nEMPTY=\nA=2\nFORKSERVER_WORKER=w\n");
   CHECK(daemon.channel().exited["w"].code == 0);
+}
+
+TEST_CASE("a worker's id takes the place of its client's own") {
+  ZygoteDriver daemon(std::vector<std::string>{});
+  auto setup = MakeSetup("print_env");
+  setup.env = {"FORKSERVER_WORKER=client", "A=1", "FORKSERVER_WORKER=again",
+               "FORKSERVER_WORKERS=2"};
+  CHECK(Call(daemon.channel(), "w", setup) ==
+        "A=1\nFORKSERVER_WORKERS=2\nFORKSERVER_WORKER=w\n");
+}
+
+TEST_CASE("what a worker executes carries its id") {
+  ZygoteDriver daemon(std::vector<std::string>{});
+  for (const std::string id : {"w-1", "w-2"}) {
+    CHECK(Call(daemon.channel(), id,
+               MakeSetup("run_shell", "test \"$FORKSERVER_WORKER\" = " + id)) ==
+          "");
+    CHECK(daemon.channel().exited[id].code == 0);
+  }
 }
 
 TEST_CASE("the worker has the request's folder and umask") {

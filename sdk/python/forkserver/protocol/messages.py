@@ -14,10 +14,13 @@ from forkserver.protocol.fields import (BINARY, BOOLEAN, FD_PLACEMENTS,
                                         TEXT, TEXTS, Message, choice, message,
                                         nested, nested_list, optional,
                                         required)
+from forkserver.protocol.service_messages import (ServiceReply,
+                                                  ServiceRestart,
+                                                  ServiceStart, ServiceStop)
 from forkserver.records import (Audit, AuditFinding, CrashFrame, CrashReport,
                                 DaemonStatus, Event, ExitRecord, Journey,
-                                PreloadReport, Snapshot, ThreadNote,
-                                WorkerInfo, ZygoteInfo)
+                                PreloadReport, ServiceInfo, ServicePolicy,
+                                Snapshot, ThreadNote, WorkerInfo, ZygoteInfo)
 
 __all__ = [
     "Audit", "AuditFinding", "Configure", "Crash", "CrashFrame",
@@ -27,7 +30,8 @@ __all__ = [
     "ThreadNote",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
-    "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
+    "ServiceInfo", "ServicePolicy", "ServiceReply", "ServiceRestart",
+    "ServiceStart", "ServiceStop", "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
     "Started", "Status", "Stop", "Subscribe", "Wait", "WorkerInfo",
     "WorkerReply", "ZygoteFailed", "ZygoteHello", "ZygoteInfo", "ZygoteReady",
     "ZygoteReply", "ZygoteStart", "ZygoteStop"
@@ -86,6 +90,7 @@ class Spawn(Message):
     exit_only: bool = optional(BOOLEAN, False)
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
+    stop_signal: int = optional(INTEGER, 15)
 
 
 @message("fork")
@@ -101,6 +106,7 @@ class Fork(Message):
     exit_only: bool = optional(BOOLEAN, False)
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
+    stop_signal: int = optional(INTEGER, 15)
 
 
 @message("worker_reply")

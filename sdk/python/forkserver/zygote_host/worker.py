@@ -32,6 +32,8 @@ from forkserver.zygote_host.streams import StreamSettings, flush_streams
 from forkserver.zygote_host.tracebacks import user_frames
 
 SETUP_FAILED_EXIT_CODE = 125
+# Every worker has it, with its id: what it executes is found by it.
+WORKER_VARIABLE = "FORKSERVER_WORKER"
 
 _INTEGER = struct.Struct(">Q")
 
@@ -78,6 +80,7 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
     if not request.canary:
         entry = _check_entry(setup.entry)
         parent.frozen.check(environment)
+    environment[WORKER_VARIABLE] = request.worker
     plan = plan_setup(setup, fds, request.limits, parent.null_fd)
     kept = [parent.report_fd]
     if setup.result is not None:

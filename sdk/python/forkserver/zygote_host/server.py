@@ -24,7 +24,7 @@ from forkserver.zygote_host.environment import (EnvironmentReplacer,
 from forkserver.zygote_host.nested import NestedZygote, become_zygote
 from forkserver.zygote_host.settings import Settings
 from forkserver.zygote_host.signals import ZygoteSignals
-from forkserver.zygote_host.spare import live_as_spare
+from forkserver.zygote_host.spare import Spare
 from forkserver.zygote_host.streams import StreamSettings, flush_streams
 from forkserver.zygote_host.threads import count_threads
 from forkserver.zygote_host.worker import (ForkParent, Worker, become_worker,
@@ -38,7 +38,7 @@ class Exit(NamedTuple):
     code: int
 
 
-Outcome = Union[Exit, Worker, NestedZygote]
+Outcome = Union[Exit, Worker, Spare, NestedZygote]
 
 
 def run_zygote(channels: Channels, settings: Settings) -> Outcome:
@@ -75,8 +75,8 @@ class _Server:
             os.getpid(), channels.report_fd, prepared.null_fd,
             FrozenEnvironment(channels.environment,
                               prepared.configure.freeze),
-            EnvironmentReplacer(), StreamSettings(), prepared.after_fork,
-            self._signals, self._crashes)
+            EnvironmentReplacer(), StreamSettings(), prepared.refresh,
+            prepared.after_fork, self._signals, self._crashes)
 
     def run(self) -> Outcome:
         system.prefer_short_slices()
@@ -88,9 +88,9 @@ class _Server:
             if self._retired and not self._children:
                 return Exit(0)
             if not self._signals.wait(self._spares.next_in()):
-                worker = self._fork_spare()
-                if worker is not None:
-                    return worker
+                spare = self._fork_spare()
+                if spare is not None:
+                    return spare
                 continue
             try:
                 if self._reader.receive(self._control) is Received.CLOSED:
@@ -167,8 +167,8 @@ class _Server:
         self._children.become_worker(pid, body.worker, body.detach, body.heir)
         return True
 
-    def _fork_spare(self) -> Optional[Worker]:
-        """If one is due. In the child it returns when it is a worker."""
+    def _fork_spare(self) -> Optional[Spare]:
+        """If one is due. In the child it returns with it."""
         if self._spares.next_in() != 0.0:
             return None
         try:
@@ -190,7 +190,7 @@ class _Server:
         if pid == 0:
             ours.detach()
             self._control.detach()
-            return live_as_spare(self._parent, theirs, slot)
+            return Spare(self._parent, theirs, slot)
         self._crashes.forget_child()
         theirs.close()
         ours.setblocking(False)

@@ -28,6 +28,7 @@ from forkserver.zygote_host.version import SDK_NAME
 class Prepared(NamedTuple):
     """A zygote that is ready."""
     configure: Configure
+    refresh: List[Callable[[], Any]]
     after_fork: List[Callable[[], Any]]
     self_audit: SelfAudit
     null_fd: int
@@ -127,7 +128,8 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     # Of a nested zygote only its own steps.
     first = len(preloader.reports) - len(configure.preload)
     return Prepared(
-        configure, after_fork, self_audit, null_fd, spares, ZygoteReady(
+        configure, refresh.at_fork_functions(), after_fork, self_audit, null_fd,
+        spares, ZygoteReady(
             entries.names(), preloader.reports[first:], threads, own_fds,
             self_audit.answers))
 

@@ -94,9 +94,10 @@ def _check_configure(frame: Frame) -> Configure:
 def _prepare(channels: Channels, configure: Configure, settings: Settings,
              writer: FrameWriter) -> Prepared:
     null_fd = move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
-    spares = Spares(configure.spares_min, configure.spares_max, null_fd)
-    own_fds = [channels.control.fileno(), channels.report_fd, null_fd,
-               *spares.fds]
+    # An older daemon would not hand requests to them.
+    spares = Spares(configure.spares_min,
+                    configure.spares_max if configure.takes_spares else 0)
+    own_fds = [channels.control.fileno(), channels.report_fd, null_fd]
     # The user's first; then those of the daemon's table.
     rules = check_rules(settings.known_threads) + check_rules(
         {"library": pattern} for pattern in configure.surviving)

@@ -175,32 +175,19 @@ void ZygoteServer::LiveAsSpare(int channel) {
   // Not used or destroyed in this process.
   static_cast<void>(channels_.control.Release());
   CloseDescriptorsFrom(3, {channel, parent.report_fd, parent.null_fd});
-  WorkerRunner::RunDry(parent);
-
   protocol::FrameReader reader(protocol::kMaxFrameBytes);
-  for (;;) {
-    auto frame = reader.Next();
-    if (!frame) ::_exit(kSetupFailedExitCode);
-    if (frame->has_value()) {
-      const std::int64_t started_ns = MonotonicNanoseconds();
-      auto message = protocol::Message::Parse(**frame);
-      if (!message) ::_exit(kSetupFailedExitCode);
-      auto body = message->Decode<protocol::ForkWorker>();
-      if (!body) ::_exit(kSetupFailedExitCode);
-      PreparedWorker worker;
-      worker.request = MakeForkRequest(*std::move(body),
-                                       reader.TakeFds(reader.fds_available()));
-      if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
-        WorkerRunner::LeaveFailed(parent.report_fd, worker.request.worker,
-                                  done.error());
-      }
-      WorkerRunner::Run(parent, worker, started_ns);
-    }
+  WorkerRunner::RunDry(parent, reader);
+
+  PreparedWorker worker;
+  std::int64_t received_ns = 0;
+  do {
     auto status = reader.Receive(channel);
     if (!status || *status == protocol::FrameReader::Status::kClosed) {
       ::_exit(0);
     }
-  }
+    received_ns = MonotonicNanoseconds();
+  } while (!WorkerRunner::Take(parent, reader, worker));
+  WorkerRunner::Run(parent, worker, received_ns);
 }
 
 ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,

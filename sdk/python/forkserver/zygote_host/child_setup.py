@@ -42,10 +42,9 @@ class ChildPlan(NamedTuple):
 
 
 def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
-               null_fd: int, present: Limits) -> ChildPlan:
+               null_fd: int) -> ChildPlan:
     """Raises Error. `received`: the descriptors of the frame. `null_fd`: an
-    open /dev/null. `limits`: those that the setup does not name. `present`:
-    those that the child is known to have."""
+    open /dev/null. `limits`: those that the setup does not name."""
     _check(setup)
     moves = _plan_descriptors(setup, received)
     null_streams = [stream for stream in (0, 1, 2) if stream not in moves]
@@ -53,14 +52,7 @@ def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
         moves[stream] = null_fd
     return ChildPlan(setup.group == "session", moves, null_streams,
                      setup.umask, setup.nice,
-                     _plan_limits({**limits, **setup.limits}, present),
-                     setup.cwd)
-
-
-def present_limits() -> Dict[str, Tuple[int, int]]:
-    """Those of this process."""
-    return {name: resource.getrlimit(number)
-            for name, number in _RESOURCES.items()}
+                     _plan_limits(setup.limits, limits), setup.cwd)
 
 
 def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
@@ -152,12 +144,10 @@ def _borrow(index: int, received: Sequence[int]) -> int:
     return received[index]
 
 
-def _plan_limits(wanted: Limits, present: Limits
+def _plan_limits(wanted: Limits, base: Limits
                 ) -> List[Tuple[str, int, Tuple[int, int]]]:
-    planned: List[Tuple[str, int, Tuple[int, int]]] = []
-    if wanted == present:
-        return planned
-    for name, (soft, hard) in wanted.items():
+    planned = []
+    for name, (soft, hard) in {**base, **wanted}.items():
         if name not in _RESOURCES:
             raise BadRequest(f"there is no limit '{name}', known are: " +
                              " ".join(sorted(_RESOURCES)))

@@ -36,8 +36,7 @@ def become_zygote(parent: ForkParent, request: ForkZygote,
         environment = parse_environment(setup.env)
         parent.frozen.check(environment)
         settings = _decode_settings(setup.args)
-        plan = plan_setup(setup, passed, request.limits, parent.null_fd,
-                          {})
+        plan = plan_setup(setup, passed, request.limits, parent.null_fd)
         parent.signals.restore_in_child()
         control_fd, report_fd = apply_plan(plan, [control_fd, report_fd])
         # Hooks after_fork are for workers.

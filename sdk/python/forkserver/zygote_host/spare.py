@@ -10,11 +10,11 @@ from typing import List, NamedTuple, Tuple
 from forkserver import call_wire
 from forkserver.errors import Error
 from forkserver.protocol.framing import (Frame, FrameReader, Received,
-                                         encode_request, write_report)
+                                         encode_request, receive_with_fds,
+                                         write_report)
 from forkserver.protocol.messages import ForkWorker, Setup
 from forkserver.protocol.reports import encode_failed
 from forkserver.zygote_host import call_entry, entries, system
-from forkserver.zygote_host.child_setup import present_limits
 from forkserver.zygote_host.context import WorkerContext
 from forkserver.zygote_host.environment import EnvironmentReplacer
 from forkserver.zygote_host.streams import flush_streams
@@ -72,8 +72,12 @@ def _park(spare: Spare, crash_fds: List[int]
     parent = spare.parent
     setup = Setup(cwd="/", env=[f"{name}={value}" for name, value in
                                 parent.frozen.environment.items()],
-                  limits=present_limits(), entry=entries.names()[0])
+                  entry=entries.names()[0])
     reader = FrameReader()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.send(b"x")
+        receive_with_fds(theirs)
     reader.feed(encode_request(ForkWorker(worker="", setup=setup.encode())))
     frame = reader.next()
     assert frame is not None
@@ -88,5 +92,5 @@ def _park(spare: Spare, crash_fds: List[int]
         None, None, pickle.dumps((len, ("",), {})), -1), []))
     flush_streams()
     return parent._replace(
-        report_fd=report_fd, null_fd=null_fd, limits=present_limits(),
+        report_fd=report_fd, null_fd=null_fd,
         environment=EnvironmentReplacer()), socket.socket(fileno=channel_fd)

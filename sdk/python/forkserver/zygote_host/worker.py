@@ -16,8 +16,8 @@ from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import ForkWorker, Setup, Started
 from forkserver.protocol.reports import encode_failed
 from forkserver.zygote_host import crash_reports, entries, system
-from forkserver.zygote_host.child_setup import (ChildPlan, Limits,
-                                                apply_plan, plan_setup)
+from forkserver.zygote_host.child_setup import (ChildPlan, apply_plan,
+                                                plan_setup)
 from forkserver.zygote_host.context import WorkerContext
 from forkserver.zygote_host.crash_reports import CrashReports
 from forkserver.zygote_host.entries import Entry
@@ -48,7 +48,6 @@ class ForkParent(NamedTuple):
     after_fork: List[Callable[[], Any]]
     signals: ZygoteSignals
     crashes: CrashReports
-    limits: Limits = {}  # which the child has already; of a spare only
 
 
 class WorkerPlan(NamedTuple):
@@ -80,8 +79,7 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
     if not request.canary:
         entry = _check_entry(setup.entry)
         parent.frozen.check(environment)
-    plan = plan_setup(setup, fds, request.limits, parent.null_fd,
-                      parent.limits)
+    plan = plan_setup(setup, fds, request.limits, parent.null_fd)
     kept = [parent.report_fd]
     if setup.result is not None:
         kept.append(fds[setup.result])

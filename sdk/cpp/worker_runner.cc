@@ -50,6 +50,16 @@ void FlushStreams() {
   std::fflush(nullptr);
 }
 
+void ReportStarted(int report_fd, const std::string& worker,
+                   std::int64_t forked_ns) {
+  protocol::Started started;
+  started.worker = worker;
+  started.pid = ::getpid();
+  started.forked_ns = forked_ns;
+  started.started_ns = MonotonicNanoseconds();
+  WriteReport(report_fd, protocol::EncodeRequest(0, 0, started));
+}
+
 [[noreturn]] void AbortForException(const std::string& entry,
                                     const char* what) {
   std::fprintf(stderr, "forkserver: entry '%s' threw: %s\n", entry.c_str(),
@@ -114,7 +124,25 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   return {};
 }
 
-void WorkerRunner::RunDry(const ForkParent& parent) {
+bool WorkerRunner::Take(const ForkParent& parent, protocol::FrameReader& reader,
+                        PreparedWorker& worker) {
+  auto frame = reader.Next();
+  if (!frame) ::_exit(kSetupFailedExitCode);
+  if (!frame->has_value()) return false;
+  auto message = protocol::Message::Parse(**frame);
+  if (!message) ::_exit(kSetupFailedExitCode);
+  auto body = message->Decode<protocol::ForkWorker>();
+  if (!body) ::_exit(kSetupFailedExitCode);
+  worker.request =
+      MakeForkRequest(*std::move(body), reader.TakeFds(reader.fds_available()));
+  if (auto done = Prepare(parent, worker); !done) {
+    LeaveFailed(parent.report_fd, worker.request.worker, done.error());
+  }
+  return true;
+}
+
+void WorkerRunner::RunDry(const ForkParent& parent,
+                          protocol::FrameReader& reader) {
   protocol::Setup setup;
   setup.cwd = "/";
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -123,11 +151,18 @@ void WorkerRunner::RunDry(const ForkParent& parent) {
   if (!parent.registry.entries.empty()) {
     setup.entry = parent.registry.entries.begin()->first;
   }
+  protocol::ForkWorker request;
+  request.setup.data = protocol::EncodeBody(setup);
+  // It has no entry if the program has none, and frozen variables may have been
+  // changed by a preload step.
+  request.canary = true;
+  reader.Append(protocol::EncodeRequest(0, 0, request));
   PreparedWorker worker;
-  worker.request.setup.data = protocol::EncodeBody(setup);
-  static_cast<void>(Prepare(parent, worker));
-  static_cast<void>(protocol::EncodeRequest(0, 0, protocol::Started{}));
+  Take(parent, reader, worker);
+  static_cast<void>(CheckFrozen(parent.frozen, worker.setup));
+  static_cast<void>(parent.registry.entries.find(worker.setup.entry));
   static_cast<void>(MakeContext({}, {}, {}, {}));
+  ReportStarted(parent.null_fd, {}, 0);
   FlushStreams();
 }
 
@@ -153,12 +188,7 @@ void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
                                       std::move(worker.setup.args.data),
                                       std::move(worker.setup.argv));
 
-  protocol::Started started;
-  started.worker = id;
-  started.pid = ::getpid();
-  started.forked_ns = forked_ns;
-  started.started_ns = MonotonicNanoseconds();
-  WriteReport(report_fd, protocol::EncodeRequest(0, 0, started));
+  ReportStarted(report_fd, id, forked_ns);
   ::close(report_fd);
   if (worker.request.canary) ::_exit(0);
   // Only now: a detached worker survives a daemon that went away meanwhile.

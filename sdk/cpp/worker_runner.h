@@ -16,6 +16,7 @@
 
 #include "sdk/cpp/forked_child.h"
 #include "sdk/process/child_setup.h"
+#include "sdk/protocol/framing.h"
 
 namespace forkserver {
 
@@ -46,9 +47,15 @@ struct WorkerRunner {
   // those of `fork` in the protocol.
   static Result<void> Prepare(const ForkParent& parent, PreparedWorker& worker);
 
-  // In a spare, before it waits: what Prepare and Run do, without effect, so
-  // that the pages that they write are the child's own by then.
-  static void RunDry(const ForkParent& parent);
+  // In a spare, before it waits: a request is taken from `reader`, prepared and
+  // reported, without effect. The pages that this touches are the child's own
+  // by then.
+  static void RunDry(const ForkParent& parent, protocol::FrameReader& reader);
+
+  // In a spare: the next request in `reader`, prepared. False if there is none
+  // yet; does not return if it cannot be fulfilled.
+  static bool Take(const ForkParent& parent, protocol::FrameReader& reader,
+                   PreparedWorker& worker);
 
   // In the child: reports that it cannot become the worker, and ends.
   [[noreturn]] static void LeaveFailed(int report_fd, const std::string& worker,

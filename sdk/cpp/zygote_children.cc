@@ -56,13 +56,32 @@ void ZygoteChildren::AddSpare(pid_t pid, int crash_slot) {
 
 void ZygoteChildren::BecomeWorker(pid_t pid, std::string worker,
                                   Traits traits) {
-  traits.crash_slot = by_pid_[pid].traits.crash_slot;
+  const auto spare = by_pid_.find(pid);
+  if (spare == by_pid_.end() || !spare->second.worker.empty()) return;
+  traits.crash_slot = spare->second.traits.crash_slot;
+  const bool ended = spare->second.ended;
   Add(pid, std::move(worker), traits);
+  if (ended) CollectOne(pid);
 }
 
-void ZygoteChildren::TakeEndedSpares(std::vector<pid_t>& pids) {
-  pids.insert(pids.end(), ended_spares_.begin(), ended_spares_.end());
-  ended_spares_.clear();
+void ZygoteChildren::Dismiss(pid_t pid) {
+  const auto spare = by_pid_.find(pid);
+  if (spare == by_pid_.end() || !spare->second.worker.empty()) return;
+  spare->second.dismissed = true;
+  if (spare->second.ended) return CollectOne(pid);
+  ::kill(pid, SIGKILL);
+}
+
+void ZygoteChildren::DismissAll() {
+  std::vector<pid_t> spares;
+  for (const auto& [pid, child] : by_pid_) {
+    if (child.worker.empty()) spares.push_back(pid);
+  }
+  for (const pid_t pid : spares) Dismiss(pid);
+}
+
+std::vector<pid_t> ZygoteChildren::TakeEndedSpares() {
+  return std::exchange(ended_spares_, {});
 }
 
 void ZygoteChildren::SendSignal(const std::string& worker, int signal,
@@ -71,11 +90,16 @@ void ZygoteChildren::SendSignal(const std::string& worker, int signal,
   if (found != by_worker_.end()) SendSignalTo(found->second, signal, group);
 }
 
-void ZygoteChildren::Finish(const ChildEnd& end) {
+bool ZygoteChildren::Finish(const ChildEnd& end) {
   const auto found = by_pid_.find(end.pid);
   if (found != by_pid_.end() && found->second.worker.empty()) {
-    if (slots_ != nullptr) slots_->Give(found->second.traits.crash_slot);
-    ended_spares_.push_back(end.pid);
+    Child& spare = found->second;
+    if (!spare.dismissed) {
+      if (!spare.ended) ended_spares_.push_back(end.pid);
+      spare.ended = true;
+      return false;
+    }
+    if (slots_ != nullptr) slots_->Give(spare.traits.crash_slot);
     by_pid_.erase(found);
   } else if (found != by_pid_.end()) {
     const Traits& traits = found->second.traits;
@@ -91,6 +115,7 @@ void ZygoteChildren::Finish(const ChildEnd& end) {
     by_pid_.erase(found);
   }
   ReapChild(end.pid);
+  return true;
 }
 
 void ZygoteChildren::ReportCrash(const Child& child, const ChildEnd& end) {
@@ -115,10 +140,21 @@ void ZygoteChildren::CollectNewest() {
 }
 
 void ZygoteChildren::CollectAll() {
-  while (auto end = PeekEndedChild(kAnyChild, ChildWait::kPoll)) Finish(*end);
+  while (auto end = PeekEndedChild(kAnyChild, ChildWait::kPoll)) {
+    // What is not reaped is what the kernel would tell of again.
+    if (!Finish(*end)) return CollectEach();
+  }
+}
+
+void ZygoteChildren::CollectEach() {
+  std::vector<pid_t> pids;
+  pids.reserve(by_pid_.size());
+  for (const auto& [pid, child] : by_pid_) pids.push_back(pid);
+  for (const pid_t pid : pids) CollectOne(pid);
 }
 
 void ZygoteChildren::KillAndCollect() {
+  DismissAll();
   std::vector<pid_t> killed;
   for (const auto& [pid, child] : by_pid_) {
     if (child.traits.detach) continue;

@@ -37,12 +37,18 @@ class ZygoteChildren {
   };
   // Cheap and of constant cost, however many there are.
   void Add(pid_t pid, std::string worker, Traits traits);
-  // One that is nobody's worker yet: its end is not reported.
+  // One that may be somebody's worker by now, which its zygote has not been
+  // told. If it ends before one of the next two is called it stays a zombie
+  // until then, so that its pid can mean nothing else.
   void AddSpare(pid_t pid, int crash_slot);
-  // A spare is a worker now. Of `traits` it keeps its own crash slot.
+  // A spare is a worker. Of `traits` it keeps its own crash slot. Nothing
+  // happens if there is no such spare.
   void BecomeWorker(pid_t pid, std::string worker, Traits traits);
-  // Moves the pids of spares that have ended since the last call to `pids`.
-  void TakeEndedSpares(std::vector<pid_t>& pids);
+  // A spare is not to become one: kills it, and reports nothing. The same.
+  void Dismiss(pid_t pid);
+  void DismissAll();
+  // The spares that have ended since the last call.
+  std::vector<pid_t> TakeEndedSpares();
   bool empty() const { return by_pid_.empty(); }
   // So few that a look at all costs no more than a look at the newest.
   bool are_few() const { return by_pid_.size() <= kNewest; }
@@ -67,8 +73,12 @@ class ZygoteChildren {
   struct Child {
     std::string worker;  // empty: a spare
     Traits traits;
+    bool dismissed = false;
+    bool ended = false;  // and waits for what it is
   };
-  void Finish(const ChildEnd& end);
+  // False if it is a spare that is not reaped yet.
+  bool Finish(const ChildEnd& end);
+  void CollectEach();
   void ReportCrash(const Child& child, const ChildEnd& end);
 
   static constexpr std::size_t kNewest = 16;

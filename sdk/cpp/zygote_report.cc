@@ -43,16 +43,18 @@ void Shorten(std::string& text, std::size_t excess) {
 
 void WaitUntilReadable(int fd) { WaitFor(fd, POLLIN); }
 
-bool SendControlFrame(int control_fd, std::string_view frame) {
+bool SendControlFrame(int control_fd, std::string_view frame, int fd) {
+  std::size_t fds = fd < 0 ? 0 : 1;
   while (!frame.empty()) {
     const long sent =
-        SendWithFds(control_fd, frame.data(), frame.size(), nullptr, 0);
+        SendWithFds(control_fd, frame.data(), frame.size(), &fd, fds);
     if (sent == -EAGAIN || sent == -EWOULDBLOCK) {
       WaitFor(control_fd, POLLOUT);
     } else if (sent < 0) {
       return false;
     } else {
       frame.remove_prefix(static_cast<std::size_t>(sent));
+      fds = 0;
     }
   }
   return true;

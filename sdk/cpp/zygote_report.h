@@ -12,8 +12,9 @@
 
 namespace forkserver {
 
-// Sends all of `frame`. False when nobody reads any more.
-bool SendControlFrame(int control_fd, std::string_view frame);
+// Sends all of `frame`, with `fd` unless that is negative. False when nobody
+// reads any more, or if the descriptor cannot be sent now: then nothing was.
+bool SendControlFrame(int control_fd, std::string_view frame, int fd = -1);
 
 // Waits until there is something to read, or end of file.
 void WaitUntilReadable(int fd);

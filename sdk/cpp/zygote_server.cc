@@ -49,13 +49,12 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   StartUp start = StartZygote(
       channels_.control.get(),
       [this](const protocol::Configure& configure) {
-        spares_.Start(static_cast<std::size_t>(configure.spares_min),
-                      static_cast<std::size_t>(configure.spares_max),
-                      null_.get());
-        std::vector<int> own = spares_.fds();
-        own.insert(own.end(), {channels_.control.get(), channels_.report.get(),
-                               null_.get()});
-        return own;
+        if (configure.takes_spares) {
+          spares_.Start(static_cast<std::size_t>(configure.spares_min),
+                        static_cast<std::size_t>(configure.spares_max));
+        }
+        return std::vector<int>{channels_.control.get(), channels_.report.get(),
+                                null_.get()};
       },
       reader_, registry_);
   if (!start.configure) return {std::nullopt, start.exit_code};
@@ -127,7 +126,7 @@ void ZygoteServer::CollectHinted() {
   hinted_.clear();
   collect_all_ = true;
   if (!children_.are_few()) children_.CollectNewest();
-  ForgetEndedSpares();
+  WithdrawEndedSpares();
 }
 
 bool ZygoteServer::IsCollectAllDue() const {
@@ -154,15 +153,7 @@ void ZygoteServer::CollectAll() {
   collect_all_not_before_ns_ =
       ended_ns +
       std::min(kCollectAllPart * (ended_ns - begun_ns), kMaxCollectAllPauseNs);
-  ForgetEndedSpares();
-}
-
-void ZygoteServer::ForgetEndedSpares() {
-  std::vector<pid_t> ended;
-  children_.TakeEndedSpares(ended);
-  for (const pid_t pid : ended) {
-    if (spares_.Forget(pid)) spares_.Postpone(MonotonicNanoseconds());
-  }
+  WithdrawEndedSpares();
 }
 
 ZygoteServer::Next ZygoteServer::ReadControl() {
@@ -203,8 +194,7 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
   if (envelope.type == protocol::ForkWorker::kType) {
     auto body = message->Decode<protocol::ForkWorker>();
     if (body) {
-      StartWorker(MakeForkRequest(*std::move(body), std::move(fds)), payload,
-                  complete);
+      ForkWorker(MakeForkRequest(*std::move(body), std::move(fds)), complete);
     } else {
       Log(body.error());
     }
@@ -223,9 +213,18 @@ ZygoteServer::Next ZygoteServer::HandleFrame(std::string_view payload) {
     } else {
       Log(body.error());
     }
+  } else if (envelope.type == protocol::SpareSettled::kType) {
+    auto body = message->Decode<protocol::SpareSettled>();
+    if (body) {
+      SettleSpare(*body);
+    } else {
+      Log(body.error());
+    }
   } else if (envelope.type == protocol::Retire::kType) {
     retired_ = true;
     spares_.Stop();
+    // Those that became workers have been settled before.
+    children_.DismissAll();
   }
   // Anything else is from a newer daemon, which can do without.
   return Next::kGoOn;

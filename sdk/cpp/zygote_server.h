@@ -22,6 +22,7 @@
 #include "sdk/cpp/zygote_registry.h"
 #include "sdk/cpp/zygote_signals.h"
 #include "sdk/protocol/framing.h"
+#include "sdk/protocol/messages.h"
 
 namespace forkserver {
 
@@ -66,16 +67,17 @@ class ZygoteServer {
   Next HandleFrame(std::string_view payload);
   // Takes what came with a frame; `complete` is false if some were lost.
   std::vector<UniqueFd> TakeFds(std::uint64_t count, bool& complete);
-  // By a spare, or by a fork. `payload`: of the frame, to be handed over.
-  void StartWorker(ForkRequest request, std::string_view payload,
-                   bool complete);
-  void ForkWorker(ForkRequest request);
-  // If one is due.
+  void ForkWorker(ForkRequest request, bool complete);
+  // If one is due. The daemon is given the way to it.
   void ForkSpare();
   // The life of a spare: its hot path once without effect, then the request
   // that comes. All signals are blocked until then.
   [[noreturn]] void LiveAsSpare(int channel);
-  void ForgetEndedSpares();
+  // The daemon says what has become of one.
+  void SettleSpare(const protocol::SpareSettled& settled);
+  // The daemon is to use it no more, and to say whether it did.
+  void WithdrawSpare(pid_t pid);
+  void WithdrawEndedSpares();
   Next ForkZygote(ForkRequest request, bool complete);
   // Why no child can be forked now.
   Result<void> CheckFork(bool complete) const;

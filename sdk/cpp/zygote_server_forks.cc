@@ -85,27 +85,12 @@ pid_t ZygoteServer::ForkChild(const std::string& worker) {
   return pid;
 }
 
-void ZygoteServer::StartWorker(ForkRequest request, std::string_view payload,
-                               bool complete) {
+void ZygoteServer::ForkWorker(ForkRequest request, bool complete) {
+  spares_.NoteWorkerStarted(MonotonicNanoseconds());
   if (auto allowed = CheckFork(complete); !allowed) {
     ReportFailed(request.worker, allowed.error());
     return;
   }
-  // A canary shows that a fork works; a spare may die with its zygote until it
-  // has read that it is detached.
-  const pid_t spare = request.canary || request.detach
-                          ? 0
-                          : spares_.HandOver(payload, request.fds);
-  if (spare != 0) {
-    children_.BecomeWorker(spare, std::move(request.worker),
-                           {request.detach, request.heir});
-  } else {
-    ForkWorker(std::move(request));
-  }
-  spares_.NoteWorkerStarted(MonotonicNanoseconds());
-}
-
-void ZygoteServer::ForkWorker(ForkRequest request) {
   const ForkParent parent = AsParent();
   PreparedWorker worker;
   worker.request = std::move(request);
@@ -131,11 +116,13 @@ void ZygoteServer::ForkWorker(ForkRequest request) {
 void ZygoteServer::ForkSpare() {
   const std::int64_t now_ns = MonotonicNanoseconds();
   if (spares_.NextInNs(now_ns) != 0) return;
-  auto channel = MakeSocketPair();
-  if (!channel || !CheckFork(/*complete=*/true)) {
+  if (!CheckFork(/*complete=*/true)) {
+    // These are what it was before, and it is not to be used any more.
+    for (const pid_t pid : spares_.TakeAll()) WithdrawSpare(pid);
     return spares_.Postpone(now_ns);
   }
-  SetNonBlocking(channel->first.get());
+  auto channel = MakeSocketPair();
+  if (!channel) return spares_.Postpone(now_ns);
   const int slot = crash_slots_.TakeForChild();
   const pid_t pid = Fork();
   if (pid == 0) LiveAsSpare(channel->second.Release());
@@ -145,42 +132,62 @@ void ZygoteServer::ForkSpare() {
     return spares_.Postpone(now_ns);
   }
   children_.AddSpare(pid, slot);
-  spares_.Add(pid, std::move(channel->first));
+  if (!SendControlFrame(
+          channels_.control.get(),
+          protocol::EncodeRequest(0, 1, protocol::SpareParked{pid}),
+          channel->first.get())) {
+    children_.Dismiss(pid);
+    return spares_.Postpone(now_ns);
+  }
+  spares_.Add(pid);
+}
+
+void ZygoteServer::SettleSpare(const protocol::SpareSettled& settled) {
+  const auto pid = static_cast<pid_t>(settled.pid);
+  spares_.Remove(pid);
+  if (settled.worker.empty()) {
+    children_.Dismiss(pid);
+    spares_.Postpone(MonotonicNanoseconds());
+  } else {
+    children_.BecomeWorker(
+        pid, settled.worker,
+        {/*detach=*/false, static_cast<pid_t>(settled.heir)});
+    spares_.NoteWorkerStarted(MonotonicNanoseconds());
+  }
+}
+
+void ZygoteServer::WithdrawSpare(pid_t pid) {
+  SendControlFrame(
+      channels_.control.get(),
+      protocol::EncodeRequest(0, 0, protocol::SpareWithdrawn{pid}));
+}
+
+void ZygoteServer::WithdrawEndedSpares() {
+  for (const pid_t pid : children_.TakeEndedSpares()) {
+    spares_.Remove(pid);
+    WithdrawSpare(pid);
+  }
 }
 
 void ZygoteServer::LiveAsSpare(int channel) {
   const ForkParent parent = AsParent();
   if (!SetParentDeathSignal(SIGKILL, parent.pid)) ::_exit(0);
-  // Nothing of these is used or destroyed in this process.
+  // Not used or destroyed in this process.
   static_cast<void>(channels_.control.Release());
-  spares_.Abandon();
   CloseDescriptorsFrom(3, {channel, parent.report_fd, parent.null_fd});
-  WorkerRunner::RunDry(parent);
-
   protocol::FrameReader reader(protocol::kMaxFrameBytes);
-  for (;;) {
-    auto frame = reader.Next();
-    if (!frame) ::_exit(kSetupFailedExitCode);
-    if (frame->has_value()) {
-      const std::int64_t started_ns = MonotonicNanoseconds();
-      auto message = protocol::Message::Parse(**frame);
-      if (!message) ::_exit(kSetupFailedExitCode);
-      auto body = message->Decode<protocol::ForkWorker>();
-      if (!body) ::_exit(kSetupFailedExitCode);
-      PreparedWorker worker;
-      worker.request = MakeForkRequest(*std::move(body),
-                                       reader.TakeFds(reader.fds_available()));
-      if (auto done = WorkerRunner::Prepare(parent, worker); !done) {
-        WorkerRunner::LeaveFailed(parent.report_fd, worker.request.worker,
-                                  done.error());
-      }
-      WorkerRunner::Run(parent, worker, started_ns);
-    }
+  WorkerRunner::RunDry(parent, reader);
+
+  PreparedWorker worker;
+  std::int64_t received_ns = 0;
+  do {
     auto status = reader.Receive(channel);
     if (!status || *status == protocol::FrameReader::Status::kClosed) {
       ::_exit(0);
     }
-  }
+    received_ns = MonotonicNanoseconds();
+  } while (!WorkerRunner::Take(parent, reader, worker));
+  WorkerRunner::Run(parent, worker, received_ns);
 }
 
 ZygoteServer::Next ZygoteServer::ForkZygote(ForkRequest request,
@@ -230,7 +237,6 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   static_cast<void>(channels_.control.Release());
   static_cast<void>(channels_.report.Release());
   static_cast<void>(null_.Release());
-  spares_.Abandon();
   ReplaceEnvironment(setup->env);
   forked_zygote_ = ZygoteChannels{UniqueFd(control_fd), UniqueFd(report_fd),
                                   std::move(setup->env)};

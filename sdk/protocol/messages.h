@@ -411,6 +411,30 @@ struct ZygoteFailed {
   }
 };
 
+// The zygote has forked a spare. The frame carries the daemon's end of its
+// channel: what is sent there, a ForkWorker frame, makes it a worker.
+struct SpareParked {
+  static constexpr char kType[] = "spare_parked";
+  std::int64_t pid = 0;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("pid", self.pid);
+  }
+};
+
+// A spare has ended, or is not to be used any more. Answered by SpareSettled,
+// until which the zygote does not reap it.
+struct SpareWithdrawn {
+  static constexpr char kType[] = "spare_withdrawn";
+  std::int64_t pid = 0;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("pid", self.pid);
+  }
+};
+
 // --- daemon to zygote, on the control socket --------------------------------
 
 // The answer to ZygoteHello: what to preload.
@@ -427,6 +451,7 @@ struct Configure {
   bool crash_reports = false;  // the daemon takes `crash`
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
+  bool takes_spares = false;  // the daemon takes `spare_parked`
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -440,6 +465,7 @@ struct Configure {
     visit.Optional("crash_reports", self.crash_reports);
     visit.Optional("spares_min", self.spares_min);
     visit.Optional("spares_max", self.spares_max);
+    visit.Optional("takes_spares", self.takes_spares);
   }
 };
 
@@ -495,6 +521,22 @@ struct SignalWorker {
     visit.Required("worker", self.worker);
     visit.Required("signal", self.signal);
     visit.Required("group", self.group);
+  }
+};
+
+// What has become of a spare. `worker`: of the request that it was given, or
+// empty: it was given none, and never will be. `heir`: as in ForkWorker.
+struct SpareSettled {
+  static constexpr char kType[] = "spare_settled";
+  std::int64_t pid = 0;
+  std::string worker;
+  std::int64_t heir = 0;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("pid", self.pid);
+    visit.Optional("worker", self.worker);
+    visit.Optional("heir", self.heir);
   }
 };
 
@@ -597,6 +639,7 @@ WireError ToWire(const Error& error);
   X(ZygoteStart) X(ZygoteReply) X(ZygoteStop) X(Wait) X(Signal) X(Stop)       \
   X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
+  X(SpareParked) X(SpareWithdrawn) X(SpareSettled)                            \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \
   X(Failed) X(Crash) X(Exited) X(ExitRecord) X(Snapshot)                      \
   X(DaemonStatus) X(Event) X(Audit)                                           \

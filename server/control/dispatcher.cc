@@ -75,6 +75,7 @@ Connection* Dispatcher::Find(OwnerId id) {
 
 void Dispatcher::OnReadable(Connection& connection) {
   const bool alive = connection.Receive();
+  requester_limits_.reset();
   // Nobody reads what a stalled client is answered: FlushAll closes it.
   while (!connection.outbox().stalled()) {
     auto frame = connection.NextFrame();
@@ -226,16 +227,17 @@ void Dispatcher::Dispatch(Connection& connection, Connection::Frame frame) {
   }
 }
 
-Supervisor::Requester Dispatcher::RequesterOf(
-    const Connection& connection) const {
+Supervisor::Requester Dispatcher::RequesterOf(const Connection& connection) {
   Supervisor::Requester requester;
   requester.owner = connection.id();
   requester.received_ns = MonotonicNanoseconds();
   // A worker gets the limits of the client, not of the daemon: those that
   // differ have to be set.
-  if (auto limits = ReadLimits(connection.pid(), own_limits_)) {
-    requester.limits = std::move(*limits);
+  if (!requester_limits_) {
+    requester_limits_ =
+        ReadLimits(connection.pid(), own_limits_).value_or(ResourceLimits());
   }
+  requester.limits = *requester_limits_;
   return requester;
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -111,7 +112,7 @@ class Dispatcher {
 
   template <typename Body>
   void Reply(Connection& connection, std::uint64_t id, const Body& body);
-  Supervisor::Requester RequesterOf(const Connection& connection) const;
+  Supervisor::Requester RequesterOf(const Connection& connection);
   void AwaitLaunch(Connection& connection, ProcessKey key,
                    std::uint64_t request, const protocol::Policy& policy);
   void WaitForExit(Connection& connection, ProcessKey key,
@@ -137,6 +138,9 @@ class Dispatcher {
   Options options_;
   std::int64_t started_ns_;
   ResourceLimits own_limits_;
+  // Of the client whose requests are being handled: read once for all that came
+  // at once.
+  std::optional<ResourceLimits> requester_limits_;
   std::unordered_map<OwnerId, std::unique_ptr<Connection>> connections_;
   std::vector<OwnerId> dirty_;
   std::size_t subscribers_ = 0;

@@ -164,8 +164,8 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
   std::string frame = protocol::EncodeRequest(0, fds.size(), request);
   auto done = CheckZygoteFrame(frame, zygote);
   if (done) {
-    done = zygotes_.Fork(key, zygote, traits.detach, std::move(frame),
-                         std::move(fds));
+    done =
+        zygotes_.Fork(key, zygote, request, std::move(frame), std::move(fds));
   }
   if (!done) relays_.erase(key);
   return done;
@@ -180,7 +180,7 @@ Result<void> Launcher::LaunchCanary(ProcessKey key, std::string id,
   request.worker = std::move(id);
   request.setup.data = protocol::EncodeBody(setup);
   request.canary = true;
-  return zygotes_.Fork(key, zygote, /*detach=*/false,
+  return zygotes_.Fork(key, zygote, request,
                        protocol::EncodeRequest(0, 0, request), {});
 }
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -124,8 +125,17 @@ Result<void> ZygoteChannel::Read(UniqueFd& fd, protocol::FrameReader& reader,
       if (!payload->has_value()) break;
       auto message = protocol::Message::Parse(**payload);
       if (!message) return message.error();
-      on_message(*message);
+      on_message(
+          *message,
+          reader.TakeFds(static_cast<std::size_t>(std::min(
+              message->envelope().fds, std::uint64_t{protocol::kMaxFds}))));
     }
+    if (reader.TakeFdsLost() && !reader.at_boundary()) {
+      return MakeError(error_code::kDescriptorLimit,
+                       "descriptors of a zygote's message were lost");
+    }
+    // What nobody announced.
+    if (reader.at_boundary()) reader.TakeFds(reader.fds_available());
     if (*status == protocol::FrameReader::Status::kClosed) Close(fd);
     // It is mostly empty now: spare the call that would say so.
     if (!drain && reader.at_boundary()) return {};

@@ -60,11 +60,14 @@ class ZygoteChannel {
   // Why a part of it cannot be heard: set by the constructor. Useless then.
   const std::optional<Error>& unwatched() const { return unwatched_; }
 
-  // Reads what has arrived and hands each message over. A frame that is no
-  // message is an error, after which the zygote is not to be trusted. Closed
-  // descriptors are not an error: see control_closed(). `drain`: until nothing
-  // is left to read; otherwise what is left is announced again.
-  using OnMessage = std::function<void(const protocol::Message&)>;
+  // Reads what has arrived and hands each message over, with the descriptors
+  // that came with it; fewer than announced if there was no room for them. A
+  // frame that is no message is an error, after which the zygote is not to be
+  // trusted. Closed descriptors are not an error: see control_closed().
+  // `drain`: until nothing is left to read; otherwise what is left is announced
+  // again.
+  using OnMessage =
+      std::function<void(const protocol::Message&, std::vector<UniqueFd>)>;
   Result<void> ReadControl(const OnMessage& on_message, bool drain = false);
   Result<void> ReadReports(const OnMessage& on_message, bool drain = false);
   void ReadStandardError();

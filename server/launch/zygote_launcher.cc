@@ -9,6 +9,7 @@
 
 #include "sdk/process/platform.h"
 #include "sdk/protocol/codec.h"
+#include "server/launch/parked_spares.h"
 
 namespace forkserver::server {
 
@@ -22,8 +23,11 @@ struct ZygoteLauncher::Zygote {
   std::atomic<pid_t>* slot = nullptr;  // of a nested one
   protocol::Configure configure;
   bool ended = false;
+  bool retired = false;
   std::optional<Error> error;
   std::unique_ptr<ZygoteChannel> channel;
+  ParkedSpares spares;
+  std::vector<protocol::SpareSettled> unsettled;
 };
 
 ZygoteLauncher::ZygoteLauncher(PollSet& poll_set, Reaper& reaper,
@@ -71,13 +75,49 @@ void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
 }
 
 Result<void> ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote,
-                                  bool detach, std::string frame,
+                                  const protocol::ForkWorker& request,
+                                  std::string frame,
                                   std::vector<UniqueFd> fds) {
-  if (auto added = forked_.Add(key, zygote, detach); !added) return added;
+  if (auto added = forked_.Add(key, zygote, request.detach); !added) {
+    return added;
+  }
   Zygote& target = *zygotes_.at(zygote);
-  target.channel->Send(std::move(frame), std::move(fds), key);
-  CheckSent(target);
+  if (HandOver(target, request, frame, fds)) return {};
+  Send(target, std::move(frame), std::move(fds), key);
   return {};
+}
+
+bool ZygoteLauncher::HandOver(Zygote& zygote,
+                              const protocol::ForkWorker& request,
+                              const std::string& frame,
+                              const std::vector<UniqueFd>& fds) {
+  // A canary shows that a fork works; a spare may die with its zygote until it
+  // has read that it is detached. A zygote that hears nothing could not be
+  // told.
+  if (request.canary || request.detach || zygote.channel->control_closed()) {
+    return false;
+  }
+  const pid_t pid = zygote.spares.HandOver(frame, fds);
+  if (pid == 0) return false;
+  // It is told when the worker has said that it runs, so as not to compete
+  // with it.
+  zygote.unsettled.push_back({pid, request.worker, request.heir});
+  return true;
+}
+
+void ZygoteLauncher::Settle(Zygote& zygote) {
+  if (zygote.unsettled.empty() || zygote.ended) return;
+  for (const auto& settled : std::exchange(zygote.unsettled, {})) {
+    zygote.channel->Send(protocol::EncodeRequest(0, 0, settled));
+  }
+  CheckSent(zygote);
+}
+
+void ZygoteLauncher::Send(Zygote& zygote, std::string frame,
+                          std::vector<UniqueFd> fds, ProcessKey key) {
+  Settle(zygote);
+  zygote.channel->Send(std::move(frame), std::move(fds), key);
+  CheckSent(zygote);
 }
 
 bool ZygoteLauncher::CanTakeMore(ProcessKey zygote) const {
@@ -103,17 +143,15 @@ void ZygoteLauncher::CheckSent(Zygote& zygote) {
 
 void ZygoteLauncher::ForkZygote(ProcessKey key, ProcessKey parent,
                                 std::string frame, std::vector<UniqueFd> fds) {
-  Zygote& target = *zygotes_.at(parent);
-  target.channel->Send(std::move(frame), std::move(fds), key);
-  CheckSent(target);
+  Send(*zygotes_.at(parent), std::move(frame), std::move(fds), key);
 }
 
 void ZygoteLauncher::Retire(ProcessKey zygote) {
   const auto found = zygotes_.find(zygote);
   if (found == zygotes_.end()) return;
-  found->second->channel->Send(
-      protocol::EncodeRequest(0, 0, protocol::Retire{}));
-  CheckSent(*found->second);
+  found->second->retired = true;
+  found->second->spares.Clear();
+  Send(*found->second, protocol::EncodeRequest(0, 0, protocol::Retire{}));
 }
 
 bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
@@ -127,9 +165,8 @@ bool ZygoteLauncher::Signal(ProcessKey key, const std::string& id, int signal,
   }
   const auto found = zygotes_.find(parent);
   if (found == zygotes_.end()) return false;
-  found->second->channel->Send(
-      protocol::EncodeRequest(0, 0, protocol::SignalWorker{id, signal, group}));
-  CheckSent(*found->second);
+  Send(*found->second, protocol::EncodeRequest(
+                           0, 0, protocol::SignalWorker{id, signal, group}));
   return true;
 }
 
@@ -144,7 +181,9 @@ void ZygoteLauncher::OnReadable(ProcessKey key, TokenKind kind) {
   switch (kind) {
     case TokenKind::kZygoteControl:
       outcome = zygote.channel->ReadControl(
-          [&](const Message& message) { OnControlMessage(zygote, message); });
+          [&](const Message& message, std::vector<UniqueFd> fds) {
+            OnControlMessage(zygote, message, std::move(fds));
+          });
       break;
     case TokenKind::kZygoteReport:
       outcome = ReadReports(key, *zygote.channel);
@@ -189,7 +228,8 @@ void ZygoteLauncher::KillZygote(Zygote& zygote) {
       0, 0, protocol::SignalWorker{zygote.id, SIGKILL, true}));
 }
 
-void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
+void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message,
+                                      std::vector<UniqueFd> fds) {
   const std::string& type = message.envelope().type;
   if (type == protocol::ZygoteHello::kType) {
     auto hello = message.Decode<protocol::ZygoteHello>();
@@ -210,8 +250,7 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
     zygote.pid = static_cast<pid_t>(hello->pid);
     if (zygote.slot != nullptr) zygote.slot->store(zygote.pid);
     zygote.configure.protocol = common;
-    zygote.channel->Send(protocol::EncodeRequest(0, 0, zygote.configure));
-    CheckSent(zygote);
+    Send(zygote, protocol::EncodeRequest(0, 0, zygote.configure));
   } else if (type == protocol::ZygoteReady::kType) {
     auto ready = message.Decode<protocol::ZygoteReady>();
     if (!ready) return Distrust(zygote, ready.error());
@@ -220,21 +259,46 @@ void ZygoteLauncher::OnControlMessage(Zygote& zygote, const Message& message) {
     auto failed = message.Decode<protocol::ZygoteFailed>();
     if (!failed) return Distrust(zygote, failed.error());
     zygote.error = FromWire(std::move(failed->error));
+  } else if (type == protocol::SpareParked::kType) {
+    auto parked = message.Decode<protocol::SpareParked>();
+    if (!parked) return Distrust(zygote, parked.error());
+    OnSpareParked(zygote, static_cast<pid_t>(parked->pid), std::move(fds));
+  } else if (type == protocol::SpareWithdrawn::kType) {
+    auto withdrawn = message.Decode<protocol::SpareWithdrawn>();
+    if (!withdrawn) return Distrust(zygote, withdrawn.error());
+    // One that is not parked here has been told of, or is about to be.
+    if (zygote.spares.Remove(static_cast<pid_t>(withdrawn->pid))) {
+      zygote.unsettled.push_back({withdrawn->pid, {}, 0});
+    }
+    Settle(zygote);
   } else {
     Distrust(zygote, MakeError(error_code::kUnknownRequest,
                                "the zygote sent '" + type + "'"));
   }
 }
 
+void ZygoteLauncher::OnSpareParked(Zygote& zygote, pid_t pid,
+                                   std::vector<UniqueFd> fds) {
+  // When it reads that it is to retire it dismisses them by itself.
+  if (zygote.retired) return;
+  if (fds.size() == 1 && zygote.spares.Add(pid, std::move(fds.front()))) return;
+  zygote.unsettled.push_back({pid, {}, 0});
+  Settle(zygote);
+}
+
 Result<void> ZygoteLauncher::ReadReports(ProcessKey reporter,
                                          ZygoteChannel& channel, bool drain) {
   Result<void> handled;
+  bool heard = false;
   auto read = channel.ReadReports(
-      [&](const Message& message) {
+      [&](const Message& message, const std::vector<UniqueFd>&) {
+        heard = true;
         auto one = OnReport(reporter, message);
         if (!one && handled) handled = std::move(one);
       },
       drain);
+  const auto zygote = zygotes_.find(reporter);
+  if (heard && zygote != zygotes_.end()) Settle(*zygote->second);
   return handled ? read : handled;
 }
 
@@ -311,7 +375,9 @@ void ZygoteLauncher::OnEnded(ProcessKey key, std::optional<EndStatus> status,
   // What it still had to say comes first: above all the ends of workers that
   // it had reaped.
   static_cast<void>(zygote.channel->ReadControl(
-      [&](const Message& message) { OnControlMessage(zygote, message); },
+      [&](const Message& message, std::vector<UniqueFd> fds) {
+        OnControlMessage(zygote, message, std::move(fds));
+      },
       /*drain=*/true));
   static_cast<void>(ReadReports(key, *zygote.channel, /*drain=*/true));
   zygote.channel->ReadStandardError();

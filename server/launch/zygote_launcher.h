@@ -43,9 +43,11 @@ class ZygoteLauncher {
 
   // False if so much waits for it that it seems to hang.
   bool CanTakeMore(ProcessKey zygote) const;
-  // `frame` is a whole ForkWorker frame. Error "limit_reached".
-  Result<void> Fork(ProcessKey key, ProcessKey zygote, bool detach,
-                    std::string frame, std::vector<UniqueFd> fds);
+  // `frame` is `request` as a whole frame. It goes to a spare if there is one,
+  // or to the zygote. Error "limit_reached".
+  Result<void> Fork(ProcessKey key, ProcessKey zygote,
+                    const protocol::ForkWorker& request, std::string frame,
+                    std::vector<UniqueFd> fds);
   // `frame` is a whole ForkZygote frame; Add was called for the new one.
   void ForkZygote(ProcessKey key, ProcessKey parent, std::string frame,
                   std::vector<UniqueFd> fds);
@@ -79,7 +81,17 @@ class ZygoteLauncher {
  private:
   struct Zygote;
 
-  void OnControlMessage(Zygote& zygote, const protocol::Message& message);
+  void OnControlMessage(Zygote& zygote, const protocol::Message& message,
+                        std::vector<UniqueFd> fds);
+  void OnSpareParked(Zygote& zygote, pid_t pid, std::vector<UniqueFd> fds);
+  // To a spare. False: it was not.
+  bool HandOver(Zygote& zygote, const protocol::ForkWorker& request,
+                const std::string& frame, const std::vector<UniqueFd>& fds);
+  // Tells the zygote which of its spares are whose workers by now. Before
+  // anything else is sent to it: that may be about these.
+  void Settle(Zygote& zygote);
+  void Send(Zygote& zygote, std::string frame, std::vector<UniqueFd> fds = {},
+            ProcessKey key = 0);
   // From the report pipe of the zygote `reporter`, which may be dead.
   Result<void> OnReport(ProcessKey reporter, const protocol::Message& message);
   void OnFailed(ProcessKey reporter, protocol::Failed failed);

@@ -138,6 +138,7 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   configure.crash_reports = true;
   configure.spares_min = request.spares_min;
   configure.spares_max = request.spares_max;
+  configure.takes_spares = true;
   Result<void> launched =
       plan->parent != nullptr
           ? launcher_.LaunchNestedZygote(

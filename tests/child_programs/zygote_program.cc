@@ -234,6 +234,12 @@ forkserver::Result<void> StartsThreadAtFork() {
   return {};
 }
 
+// The same, when somebody says so.
+forkserver::Result<void> StartsThreadAtSignal() {
+  std::signal(SIGUSR1, [](int) { StartThread(); });
+  return {};
+}
+
 int forks = 0;
 
 void CountFork() { ++forks; }
@@ -346,6 +352,7 @@ int main(int argc, char** argv) {
   zygote.AddPreload("starts_thread", StartsThread);
   zygote.AddPreload("joins_thread", JoinsThread);
   zygote.AddPreload("starts_thread_at_fork", StartsThreadAtFork);
+  zygote.AddPreload("starts_thread_at_signal", StartsThreadAtSignal);
   zygote.AddPreload("holds_children", HoldsChildren);
   zygote.AddPreload("hangs_children", HangsChildren);
   zygote.AddPreload("hangs_workers", HangsWorkers);

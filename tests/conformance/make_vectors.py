@@ -583,7 +583,8 @@ def add_zygote_side(v):
         "protocol": 1, "name": "django", "preload": ["django"], "freeze": [],
         "audit_policy": "warn", "ask": ["_dispatch_is_multithreaded"],
         "surviving": ["libopenblas*"],
-        "crash_reports": True, "spares_min": 2, "spares_max": 64
+        "crash_reports": True, "spares_min": 2, "spares_max": 64,
+        "takes_spares": True
     })
     v.frame("fork_worker_minimal", "fork_worker",
             {"worker": "5f2c81a0-12", "setup": pack(SETUP)})
@@ -600,6 +601,11 @@ def add_zygote_side(v):
     }, fds=2)
     v.frame("signal_worker", "signal_worker",
             {"worker": "5f2c81a0-12", "signal": 9, "group": False})
+    v.frame("spare_parked", "spare_parked", {"pid": 4712}, fds=1)
+    v.frame("spare_withdrawn", "spare_withdrawn", {"pid": 4712})
+    v.frame("spare_settled_minimal", "spare_settled", {"pid": 4712})
+    v.frame("spare_settled_full", "spare_settled",
+            {"pid": 4712, "worker": "5f2c81a0-12", "heir": 4242})
     v.frame("retire", "retire", {})
     v.frame("started", "started", {
         "worker": "5f2c81a0-12", "pid": 4712, "forked_ns": 81234567990000,

@@ -170,6 +170,10 @@ class SetupTest(WireTestCase):
         text, _ = client.run([child_program("print_process")],
                              limits={"nofile": [44, 55]})
         self.assertIn("nofile 44 55\n", text)
+        # As they are when it asks: nothing of an earlier request is kept.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (322, before[1]))
+        text, _ = client.run([child_program("print_process")])
+        self.assertIn(f"nofile 322 {before[1]}\n", text)
         # The daemon itself keeps as many as it may have.
         limits = read_file(f"/proc/{self.daemon.pid}/limits").decode()
         line = next(line for line in limits.splitlines()

@@ -61,7 +61,7 @@ class FaultsTest(WireTestCase):
                 record = worker and self.attempt(call, client.wait, worker)
                 if record:
                     self.assertEqual(record["code"], 3)
-                body = {"name": "z",
+                body = {"name": "z", "spares_min": 1, "spares_max": 2,
                         "setup": make_setup([ZYGOTE_PROGRAM], env=client.env,
                                             fds=[[1, 0]])}
                 self.attempt(call, client.request, "zygote_start", body,

@@ -17,6 +17,8 @@ MOST = 200
 
 class FaultsInZygotesTest(ZygoteTestCase):
 
+    options = {}
+
     def setUp(self):
         super().setUp()
         path = os.path.join(self.folder, "control")
@@ -39,7 +41,7 @@ class FaultsInZygotesTest(ZygoteTestCase):
             return None
 
     def start_here(self):
-        zygote = self.attempt(self.start, self.c, "z", ["ok"])
+        zygote = self.attempt(self.start, self.c, "z", ["ok"], **self.options)
         if zygote is None:
             return False
         maps = read_file(f"/proc/{zygote['pid']}/maps")
@@ -128,6 +130,20 @@ class FaultsInZygotesTest(ZygoteTestCase):
 
     def test_waitpid(self):
         self.walk("waitpid", errno.EINTR)
+
+
+class FaultsWithSparesTest(FaultsInZygotesTest):
+    """The same where workers are forked in advance."""
+
+    options = {"spares_min": 1, "spares_max": 3}
+
+    def work(self):
+        super().work()
+        # By now there are some, whatever has failed.
+        self.check_call()
+
+    def test_socketpair(self):
+        self.walk("socketpair", errno.EMFILE)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,32 @@ import json
 import os
 import signal
 import unittest
+from subprocess import DEVNULL
 
 import forkserver
 from zygote_case import ZygoteTestCase, alive, wait_for
 
 TELL = """
-    import json, os, random, sys
+    import ctypes, json, os, random, resource, signal, sys
+    ctypes.CDLL(None).setenv(b"HIDDEN", b"in the zygote", 1)
+    os.environ["SHOWN"] = "in the zygote"
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_char_p
     def entry(context):
+        sys.stdout.write("written")
         context.set_result(json.dumps({
             "pid": os.getpid(), "argv": context.argv, "cwd": os.getcwd(),
             "args": context.args.decode(), "session": os.getsid(0),
             "environment": dict(os.environ), "umask": os.umask(0),
-            "terminal": sys.stdout.isatty(),
+            "c": [str(libc.getenv(each)) for each in (b"HIDDEN", b"SHOP")],
+            "streams": [[each.name, each.mode, each.isatty(),
+                         each.seekable(), each.line_buffering, each.encoding]
+                        for each in (sys.stdin, sys.stdout, sys.stderr)],
+            "same": sys.stdout is sys.__stdout__,
+            "files": [os.readlink(f"/proc/self/fd/{each}").split(":")[0]
+                      for each in range(3)],
+            "limits": [resource.getrlimit(each) for each in range(16)],
+            "signals": [str(signal.getsignal(each)) for each in (2, 17)],
             "draw": random.random()}).encode())
 """
 
@@ -64,6 +78,44 @@ class SparesTest(ZygoteTestCase):
             told.append(found)
         self.assertNotEqual(told[0].pop("draw"), told[1].pop("draw"))
         self.assertEqual(told[0], told[1])
+
+    def test_streams_and_limits_are_those_of_the_request(self):
+        module = self.write(TELL)
+        plain = self.zygote("plain", preload=[module])
+        ready = self.start_with(1, 2, preload=[module])
+        with open(self.file_of("output"), "w+b") as file:
+            for options in (
+                    {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL},
+                    {"stdout": file, "stderr": file},
+                    {"limits": {"core": 0, "nofile": (100, 200)}},
+                    {"env": {**os.environ, "HIDDEN": "asked for"}}):
+                with self.subTest(options):
+                    self.await_spares(ready, 2)
+                    spares = self.parked(ready)
+                    told = [self.tell(zygote, module, **options)
+                            for zygote in (plain, ready)]
+                    self.assertIn(told[1].pop("pid"), spares)
+                    for each in told:
+                        for own in ("pid", "draw", "session"):
+                            each.pop(own, None)
+                    self.assertEqual(told[0], told[1])
+            self.assertEqual(os.fstat(file.fileno()).st_size,
+                             2 * len("written"))
+
+    def test_hooks_of_the_user_run_when_there_is_a_request(self):
+        module = self.module("""
+            import os, forkserver.hooks
+            found = []
+            @forkserver.hooks.after_fork
+            def note(): found.append(os.environ.get("SHOP"))
+            def told(): return found
+        """)
+        zygote = self.start_with(1, 1, preload=[module.__name__])
+        spares = self.parked(zygote)
+        os.environ["SHOP"] = "open"
+        self.assertEqual(zygote.call(module.told), ["open"])
+        self.await_spares(zygote, 1)
+        self.assertNotEqual(self.parked(zygote), spares)
 
     def tell(self, zygote, module, **options):
         read_end, write_end = os.pipe()

@@ -61,7 +61,7 @@ Rows MeasureExec(const CaseContext& context, const ExecCase& what,
 }  // namespace
 
 Rows MeasureExecTiny(const CaseContext& context) {
-  return MeasureExec(context, {context.programs.tiny, Aim{2.2}, {}},
+  return MeasureExec(context, {context.programs.tiny, Aim{1.6}, {}},
                      "exec_tiny");
 }
 
@@ -89,7 +89,7 @@ Rows MeasureExecLarge(const CaseContext& context) {
 }
 
 Rows MeasureExecTrue(const CaseContext& context) {
-  return MeasureExec(context, {"/bin/true", {}, Aim{1.4}}, "exec_true");
+  return MeasureExec(context, {"/bin/true", {}, Aim{1.2}}, "exec_true");
 }
 
 }  // namespace forkserver::benchmark

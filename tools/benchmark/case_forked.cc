@@ -112,8 +112,8 @@ Rows MeasureForked(const CaseContext& context) {
                                               warm ? kNoIdle : kColdIdle));
     if (!measured) return measured.error();
     std::vector<Comparison> comparisons = {
-        {"forkserverd/first", "fork/first", {}},
-        {"forkserverd/exit", "fork/exit", Aim{warm ? 5.0 : 2.5}},
+        {"forkserverd/first", "fork/first", Aim{warm ? 2.3 : 1.6}},
+        {"forkserverd/exit", "fork/exit", Aim{warm ? 3.3 : 1.8}},
         {"fork_and_wait", "fork/exit", {}}};
     if (!warm) {
       comparisons.push_back({"spare/first", "fork/first", Aim{0.45}});

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kWarmRounds = 1000;
 constexpr int kColdRounds = 150;
+constexpr char kSpares[] = "benchmark/spares";
 
 // The steps, in order. Each lasts from the one before.
 const char* const kSteps[] = {
@@ -60,14 +61,24 @@ Rows MeasureJourney(const CaseContext& context) {
   if (auto started = daemon->StartZygote(context.programs); !started) {
     return started.error();
   }
+  ZygoteOptions with_spares;
+  with_spares.name = kSpares;
+  with_spares.spares_max = 2;
+  if (auto started = daemon->StartZygote(context.programs, with_spares);
+      !started) {
+    return started.error();
+  }
   const SpawnOptions exec = SpawnRequest({context.programs.tiny});
   const ForkOptions fork = ForkRequest("nothing");
-  const std::vector<Contender> contenders = {
+  const ForkOptions spare = ForkRequest("nothing", kSpares);
+  std::vector<Contender> contenders = {
       Journeys("exec", daemon->client(), exec),
       Journeys("forked", daemon->client(), fork)};
 
   std::vector<Row> rows;
   for (const bool warm : {true, false}) {
+    // Back to back there is no time to fork them in advance.
+    if (!warm) contenders.push_back(Journeys("spare", daemon->client(), spare));
     auto measured =
         Interleave(contenders, context.PaceOf(warm ? kWarmRounds : kColdRounds,
                                               warm ? kNoIdle : kColdIdle));

@@ -181,7 +181,7 @@ Rows MeasureMultiprocessing(const CaseContext& context) {
   if (!measured) return measured.error();
   return MakeRows(
       "multiprocessing", *measured,
-      {{"multiprocessing", "forkserverd", Aim{40, /*at_least=*/true}}});
+      {{"multiprocessing", "forkserverd", Aim{70, /*at_least=*/true}}});
 }
 
 Rows MeasurePythonProcess(const CaseContext& context) {

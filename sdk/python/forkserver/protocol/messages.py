@@ -31,8 +31,10 @@ __all__ = [
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
     "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
     "ServiceInfo", "ServicePolicy", "ServiceReply", "ServiceRestart",
-    "ServiceStart", "ServiceStop", "Setup", "Shutdown", "Signal", "SignalWorker", "Snapshot", "Spawn",
-    "Started", "Status", "Stop", "Subscribe", "Wait", "WorkerInfo",
+    "ServiceStart", "ServiceStop", "Setup", "Shutdown", "Signal",
+    "SignalWorker", "Snapshot", "SpareParked", "SpareSettled",
+    "SpareWithdrawn", "Spawn", "Started", "Status", "Stop", "Subscribe",
+    "Wait", "WorkerInfo",
     "WorkerReply", "ZygoteFailed", "ZygoteHello", "ZygoteInfo", "ZygoteReady",
     "ZygoteReply", "ZygoteStart", "ZygoteStop"
 ]
@@ -259,6 +261,21 @@ class ZygoteFailed(Message):
     error: ErrorBody = required(nested(ErrorBody), ErrorBody)
 
 
+@message("spare_parked")
+@dataclass
+class SpareParked(Message):
+    """The frame carries the daemon's end of the spare's channel."""
+    pid: int = required(INTEGER, 0)
+
+
+@message("spare_withdrawn")
+@dataclass
+class SpareWithdrawn(Message):
+    """It has ended, or is not to be used any more. Answered by SpareSettled,
+    until which the zygote does not reap it."""
+    pid: int = required(INTEGER, 0)
+
+
 # --- daemon to zygote, on the control socket ---------------------------------
 
 
@@ -275,6 +292,7 @@ class Configure(Message):
     crash_reports: bool = optional(BOOLEAN, False)
     spares_min: int = optional(INTEGER, 0)
     spares_max: int = optional(INTEGER, 0)
+    takes_spares: bool = optional(BOOLEAN, False)
 
 
 @message("fork_worker")
@@ -306,6 +324,16 @@ class SignalWorker(Message):
     worker: str = required(TEXT, "")
     signal: int = required(INTEGER, 0)
     group: bool = required(BOOLEAN, False)
+
+
+@message("spare_settled")
+@dataclass
+class SpareSettled(Message):
+    """What has become of a spare. Without `worker` it was given no request,
+    and never will be."""
+    pid: int = required(INTEGER, 0)
+    worker: str = optional(TEXT, "")
+    heir: int = optional(INTEGER, 0)
 
 
 @message("retire")

@@ -32,8 +32,9 @@ Limits = Mapping[str, Tuple[int, int]]
 class ChildPlan(NamedTuple):
     """A setup that was found right, made in the zygote: what its child does
     first touches memory that is not its own yet, which is slow."""
-    session: bool
+    session: Optional[bool]  # None: it stays in the group of its parent
     moves: Dict[int, int]  # {target: source}
+    null_streams: List[int]  # those of 0, 1 and 2 that nobody named
     umask: int
     nice: Optional[int]
     limits: List[Tuple[str, int, Tuple[int, int]]]
@@ -45,9 +46,13 @@ def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
     """Raises Error. `received`: the descriptors of the frame. `null_fd`: an
     open /dev/null. `limits`: those that the setup does not name."""
     _check(setup)
-    return ChildPlan(setup.group == "session",
-                     _plan_descriptors(setup, received, null_fd), setup.umask,
-                     setup.nice, _plan_limits(setup.limits, limits), setup.cwd)
+    moves = _plan_descriptors(setup, received)
+    null_streams = [stream for stream in (0, 1, 2) if stream not in moves]
+    for stream in null_streams:
+        moves[stream] = null_fd
+    return ChildPlan(setup.group == "session", moves, null_streams,
+                     setup.umask, setup.nice,
+                     _plan_limits(setup.limits, limits), setup.cwd)
 
 
 def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
@@ -60,7 +65,7 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
     try:
         if plan.session:
             os.setsid()
-        else:
+        elif plan.session is not None:
             os.setpgid(0, 0)
         moved = _move_descriptors(plan.moves, kept)
         step = ("close_range", "", "")
@@ -107,9 +112,9 @@ def _check(setup: Setup) -> None:
         raise BadRequest(f"'setup.nice' must be in -20..19, not {setup.nice}")
 
 
-def _plan_descriptors(setup: Setup, received: Sequence[int],
-                      null_fd: int) -> Dict[int, int]:
-    """{target: source}, every source but /dev/null one of `received`."""
+def _plan_descriptors(setup: Setup,
+                      received: Sequence[int]) -> Dict[int, int]:
+    """{target: source}, every source one of `received`."""
     moves: Dict[int, int] = {}
     named = set()
     for target, index in setup.fds:
@@ -128,8 +133,6 @@ def _plan_descriptors(setup: Setup, received: Sequence[int],
         if index not in named:
             raise BadDescriptor(f"descriptor {index} was sent and is not "
                                 "announced in 'setup.fds'")
-    for stream in (0, 1, 2):
-        moves.setdefault(stream, null_fd)
     return moves
 
 

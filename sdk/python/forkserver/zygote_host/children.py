@@ -19,6 +19,8 @@ class _Child(NamedTuple):
     detach: bool
     crash_slot: int
     heir: int  # not 0: see ForkWorker
+    dismissed: bool = False
+    ended: bool = False  # and waits for what it is
 
 
 class Children:
@@ -29,8 +31,7 @@ class Children:
         self._crashes = crashes
         self._by_pid: Dict[int, _Child] = {}
         self._by_worker: Dict[str, int] = {}
-        # Pids of spares that have ended, for who takes them.
-        self.ended_spares: List[int] = []
+        self._ended_spares: List[int] = []
 
     def __bool__(self) -> bool:
         return bool(self._by_pid)
@@ -42,13 +43,41 @@ class Children:
         self._by_pid[pid] = _Child(worker, detach, crash_slot, heir)
 
     def add_spare(self, pid: int, crash_slot: int) -> None:
-        """One that is nobody's worker yet: its end is not reported."""
+        """One that may be somebody's worker by now, which its zygote has not
+        been told. If it ends before one of the next two is called it stays a
+        zombie until then, so that its pid can mean nothing else."""
         self._by_pid[pid] = _Child("", False, crash_slot, 0)
 
-    def become_worker(self, pid: int, worker: str, detach: bool,
-                      heir: int) -> None:
-        """A spare is a worker now."""
-        self.add(pid, worker, detach, self._by_pid[pid].crash_slot, heir)
+    def become_worker(self, pid: int, worker: str, heir: int) -> None:
+        """A spare is a worker. Nothing happens if there is no such spare."""
+        spare = self._by_pid.get(pid)
+        if spare is None or spare.worker:
+            return
+        self.add(pid, worker, False, spare.crash_slot, heir)
+        if spare.ended:
+            self._collect(pid)
+
+    def dismiss(self, pid: int) -> None:
+        """A spare is not to become one: kills it, and reports nothing. The
+        same."""
+        spare = self._by_pid.get(pid)
+        if spare is None or spare.worker:
+            return
+        self._by_pid[pid] = spare._replace(dismissed=True)
+        if spare.ended:
+            self._collect(pid)
+        else:
+            _kill(pid, signal.SIGKILL)
+
+    def dismiss_all(self) -> None:
+        for pid in [pid for pid, child in self._by_pid.items()
+                    if not child.worker]:
+            self.dismiss(pid)
+
+    def take_ended_spares(self) -> List[int]:
+        """Those that have ended since the last call."""
+        taken, self._ended_spares = self._ended_spares, []
+        return taken
 
     def send_signal(self, worker: str, number: int, group: bool) -> None:
         """Nothing happens if it has been reaped: the pid is another's."""
@@ -62,10 +91,20 @@ class Children:
             end = peek_ended_child()
             if end is None:
                 return
+            if not self._finish(end):
+                # What is not reaped is what the kernel would tell of again.
+                for pid in list(self._by_pid):
+                    self._collect(pid)
+                return
+
+    def _collect(self, pid: int) -> None:
+        end = peek_ended_child(pid)
+        if end is not None:
             self._finish(end)
 
     def kill_and_collect(self) -> None:
         """Kills the groups of those that are not detached, and waits."""
+        self.dismiss_all()
         killed = [pid for pid, child in self._by_pid.items()
                   if not child.detach]
         for pid in killed:
@@ -77,11 +116,17 @@ class Children:
             if end is not None:
                 self._finish(end)
 
-    def _finish(self, end: ChildEnd) -> None:
-        child = self._by_pid.pop(end.pid, None)
+    def _finish(self, end: ChildEnd) -> bool:
+        """False if it is a spare that is not reaped yet."""
+        child = self._by_pid.get(end.pid)
+        if child is not None and not child.worker and not child.dismissed:
+            if not child.ended:
+                self._ended_spares.append(end.pid)
+                self._by_pid[end.pid] = child._replace(ended=True)
+            return False
+        self._by_pid.pop(end.pid, None)
         if child is not None and not child.worker:
             self._crashes.give(child.crash_slot)
-            self.ended_spares.append(end.pid)
         elif child is not None:
             del self._by_worker[child.worker]
             if end.signal is not None:
@@ -98,6 +143,7 @@ class Children:
             if not child.detach:
                 _kill_group(end.pid, signal.SIGKILL)
         reap(end.pid)
+        return True
 
     def _report_crash(self, child: _Child) -> None:
         for part, text in self._crashes.collect(child.crash_slot):

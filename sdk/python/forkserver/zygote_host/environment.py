@@ -24,10 +24,13 @@ class FrozenEnvironment:
             else:
                 self._names.add(pattern)
         self._prefixes = tuple(prefixes)
+        self.environment = dict(environment)
         self._frozen = self._select(environment)
 
     def check(self, wanted: Mapping[str, str]) -> None:
         """Raises StaleEnvironment, which names the variables."""
+        if wanted == self.environment:
+            return
         theirs = self._select(wanted)
         ours = self._frozen
         if theirs == ours:
@@ -71,7 +74,7 @@ class EnvironmentPlan(NamedTuple):
 
 class EnvironmentReplacer:
     """Replaces the process's variables. Made in the zygote, when it has
-    loaded everything."""
+    loaded everything, and in a spare, when it has those of its zygote."""
 
     def __init__(self) -> None:
         self._base = dict(os.environ)

@@ -10,6 +10,7 @@ from forkserver.zygote_host.nested import NestedZygote
 from forkserver.zygote_host.server import (FAILED_EXIT_CODE, Exit,
                                            run_zygote)
 from forkserver.zygote_host.settings import Settings
+from forkserver.zygote_host.spare import Spare, live_as_spare
 from forkserver.zygote_host.worker import Worker, run_worker
 
 
@@ -24,6 +25,10 @@ def main(settings: Settings) -> int:
     nested = False
     while True:
         outcome = run_zygote(channels, settings)
+        if isinstance(outcome, Spare):
+            # From here, so that what is left of the zygote's loop has been
+            # destroyed before there is a request.
+            run_worker(live_as_spare(outcome))
         if isinstance(outcome, Worker):
             run_worker(outcome)
         if isinstance(outcome, NestedZygote):

@@ -1,10 +1,11 @@
 """What a fork leaves wrong in libraries, put right.
 
-`before_freeze` runs once in the zygote, when its preload steps are done;
-`after_fork` in each worker, before its entry. Only libraries that the zygote
-has loaded are touched. Besides these, Python itself takes care of `random`
-(its module-level generator is seeded again), `logging` and `threading` (their
-locks are new), by os.register_at_fork.
+`before_freeze` runs once in the zygote, when its preload steps are done. The
+functions for after a fork run in each worker before its entry; those that need
+nothing of a request do so in a spare before there is one. Only libraries that
+the zygote has loaded are touched. Besides these, Python itself takes care of
+`random` (its module-level generator is seeded again), `logging` and
+`threading` (their locks are new), by os.register_at_fork.
 """
 
 import sys
@@ -24,18 +25,25 @@ def before_freeze() -> None:
             connection.close()
 
 
-def after_fork_functions() -> List[Callable[[], None]]:
-    """What this zygote's workers need. Looked up once, before any fork."""
+def at_fork_functions() -> List[Callable[[], None]]:
+    """What this zygote's children need, whatever they are asked for. Looked up
+    once, before any fork."""
     functions: List[Callable[[], None]] = []
     if "numpy.random" in sys.modules:
         functions.append(_seed_numpy)
     if "asyncio" in sys.modules:
         functions.append(_renew_asyncio)
-    if "multiprocessing.util" in sys.modules:
-        functions.append(_renew_multiprocessing)
     if "django.db" in sys.modules:
         functions.append(_drop_django_connections)
     return functions
+
+
+def after_fork_functions() -> List[Callable[[], None]]:
+    """What its workers need when they are what was asked for: others may have
+    registered with multiprocessing whatever they like."""
+    if "multiprocessing.util" in sys.modules:
+        return [_renew_multiprocessing]
+    return []
 
 
 def _seed_numpy() -> None:

@@ -5,15 +5,18 @@ import socket
 import sys
 import time
 import warnings
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Sequence, Union
 
 from forkserver.errors import (BadDescriptor, BadRequest, DescriptorLimit,
                                Error, LaunchFailed, Malformed, MissingKey,
                                ZygoteRetired)
-from forkserver.protocol.framing import (Frame, FrameReader, Received,
+from forkserver.protocol.fields import Message
+from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
+                                         Received, encode_request,
                                          write_report)
 from forkserver.protocol.messages import (ForkWorker, ForkZygote, Retire,
-                                          SignalWorker)
+                                          SignalWorker, SpareParked,
+                                          SpareSettled, SpareWithdrawn)
 from forkserver.protocol.reports import encode_failed
 from forkserver.zygote_host import startup, system
 from forkserver.zygote_host.channels import Channels
@@ -24,7 +27,7 @@ from forkserver.zygote_host.environment import (EnvironmentReplacer,
 from forkserver.zygote_host.nested import NestedZygote, become_zygote
 from forkserver.zygote_host.settings import Settings
 from forkserver.zygote_host.signals import ZygoteSignals
-from forkserver.zygote_host.spare import live_as_spare
+from forkserver.zygote_host.spare import Spare
 from forkserver.zygote_host.streams import StreamSettings, flush_streams
 from forkserver.zygote_host.threads import count_threads
 from forkserver.zygote_host.worker import (ForkParent, Worker, become_worker,
@@ -38,7 +41,7 @@ class Exit(NamedTuple):
     code: int
 
 
-Outcome = Union[Exit, Worker, NestedZygote]
+Outcome = Union[Exit, Worker, Spare, NestedZygote]
 
 
 def run_zygote(channels: Channels, settings: Settings) -> Outcome:
@@ -75,8 +78,8 @@ class _Server:
             os.getpid(), channels.report_fd, prepared.null_fd,
             FrozenEnvironment(channels.environment,
                               prepared.configure.freeze),
-            EnvironmentReplacer(), StreamSettings(), prepared.after_fork,
-            self._signals, self._crashes)
+            EnvironmentReplacer(), StreamSettings(), prepared.refresh,
+            prepared.after_fork, self._signals, self._crashes)
 
     def run(self) -> Outcome:
         system.prefer_short_slices()
@@ -84,13 +87,13 @@ class _Server:
             if self._signals.child_ended:
                 self._signals.child_ended = False
                 self._children.collect_all()
-                self._forget_ended_spares()
+                self._withdraw_ended_spares()
             if self._retired and not self._children:
                 return Exit(0)
             if not self._signals.wait(self._spares.next_in()):
-                worker = self._fork_spare()
-                if worker is not None:
-                    return worker
+                spare = self._fork_spare()
+                if spare is not None:
+                    return spare
                 continue
             try:
                 if self._reader.receive(self._control) is Received.CLOSED:
@@ -125,9 +128,13 @@ class _Server:
         if frame.type == SignalWorker.TYPE:
             body = frame.decode(SignalWorker)
             self._children.send_signal(body.worker, body.signal, body.group)
+        elif frame.type == SpareSettled.TYPE:
+            self._settle_spare(frame.decode(SpareSettled))
         elif frame.type == Retire.TYPE:
             self._retired = True
             self._spares.stop()
+            # Those that became workers have been settled before.
+            self._children.dismiss_all()
         return None
 
     def _fork_worker(self, frame: Frame) -> Optional[Worker]:
@@ -136,11 +143,6 @@ class _Server:
         self._spares.note_worker_started()
         try:
             self._check_fork(frame)
-            # A canary shows that a fork works; a spare may die with its zygote
-            # until it has read that it is detached.
-            if not (body.canary or body.detach) and self._hand_over(body,
-                                                                    frame):
-                return None
             plan = plan_worker(parent, body, frame.fds)
             slot = self._crashes.take()
             try:
@@ -159,23 +161,23 @@ class _Server:
         self._children.add(pid, body.worker, body.detach, slot, body.heir)
         return None
 
-    def _hand_over(self, body: ForkWorker, frame: Frame) -> bool:
-        """To a spare. False: there is none."""
-        pid = self._spares.hand_over(frame)
-        if not pid:
-            return False
-        self._children.become_worker(pid, body.worker, body.detach, body.heir)
-        return True
-
-    def _fork_spare(self) -> Optional[Worker]:
-        """If one is due. In the child it returns when it is a worker."""
+    def _fork_spare(self) -> Optional[Spare]:
+        """If one is due. The daemon is given the way to it. In the child it
+        returns with it."""
         if self._spares.next_in() != 0.0:
             return None
         try:
             if self._refuse_unsafe:
                 self._self_audit.check()
+        except Error:
+            # These are what it was before, and it is not to be used any more.
+            for pid in self._spares.take_all():
+                self._send(SpareWithdrawn(pid))
+            self._spares.postpone()
+            return None
+        try:
             ours, theirs = socket.socketpair()
-        except (Error, OSError):
+        except OSError:
             self._spares.postpone()
             return None
         slot = self._crashes.take()
@@ -190,19 +192,41 @@ class _Server:
         if pid == 0:
             ours.detach()
             self._control.detach()
-            return live_as_spare(self._parent, theirs, slot)
+            return Spare(self._parent, theirs, slot)
         self._crashes.forget_child()
-        theirs.close()
-        ours.setblocking(False)
         self._children.add_spare(pid, slot)
-        self._spares.add(pid, ours)
+        with ours, theirs:
+            if self._send(SpareParked(pid), [ours.fileno()]):
+                self._spares.add(pid)
+            else:
+                self._children.dismiss(pid)
+                self._spares.postpone()
         return None
 
-    def _forget_ended_spares(self) -> None:
-        for pid in self._children.ended_spares:
-            if self._spares.forget(pid):
-                self._spares.postpone()
-        self._children.ended_spares.clear()
+    def _settle_spare(self, body: SpareSettled) -> None:
+        """The daemon says what has become of one."""
+        self._spares.remove(body.pid)
+        if body.worker:
+            self._children.become_worker(body.pid, body.worker, body.heir)
+            self._spares.note_worker_started()
+        else:
+            self._children.dismiss(body.pid)
+            self._spares.postpone()
+
+    def _withdraw_ended_spares(self) -> None:
+        for pid in self._children.take_ended_spares():
+            self._spares.remove(pid)
+            self._send(SpareWithdrawn(pid))
+
+    def _send(self, body: Message, fds: Sequence[int] = ()) -> bool:
+        """To the daemon. False: it is gone, or the descriptors cannot be sent
+        now."""
+        try:
+            FrameWriter(self._control).send(
+                encode_request(body, fds=len(fds)), fds)
+        except OSError:
+            return False
+        return True
 
     def _fork_zygote(self, frame: Frame) -> Optional[NestedZygote]:
         body = frame.decode(ForkZygote)

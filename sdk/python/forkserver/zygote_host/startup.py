@@ -28,6 +28,7 @@ from forkserver.zygote_host.version import SDK_NAME
 class Prepared(NamedTuple):
     """A zygote that is ready."""
     configure: Configure
+    refresh: List[Callable[[], Any]]
     after_fork: List[Callable[[], Any]]
     self_audit: SelfAudit
     null_fd: int
@@ -93,9 +94,10 @@ def _check_configure(frame: Frame) -> Configure:
 def _prepare(channels: Channels, configure: Configure, settings: Settings,
              writer: FrameWriter) -> Prepared:
     null_fd = move_up(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
-    spares = Spares(configure.spares_min, configure.spares_max, null_fd)
-    own_fds = [channels.control.fileno(), channels.report_fd, null_fd,
-               *spares.fds]
+    # An older daemon would not hand requests to them.
+    spares = Spares(configure.spares_min,
+                    configure.spares_max if configure.takes_spares else 0)
+    own_fds = [channels.control.fileno(), channels.report_fd, null_fd]
     # The user's first; then those of the daemon's table.
     rules = check_rules(settings.known_threads) + check_rules(
         {"library": pattern} for pattern in configure.surviving)
@@ -127,7 +129,8 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     # Of a nested zygote only its own steps.
     first = len(preloader.reports) - len(configure.preload)
     return Prepared(
-        configure, after_fork, self_audit, null_fd, spares, ZygoteReady(
+        configure, refresh.at_fork_functions(), after_fork, self_audit, null_fd,
+        spares, ZygoteReady(
             entries.names(), preloader.reports[first:], threads, own_fds,
             self_audit.answers))
 

@@ -7,7 +7,7 @@ locale and on PYTHON* variables, which are the zygote's: they carry over.
 
 import io
 import sys
-from typing import Any
+from typing import Any, List, Sequence
 
 
 def flush_streams() -> None:
@@ -33,15 +33,24 @@ class StreamSettings:
         self._error = _settings(sys.__stderr__, "backslashreplace")
         self._unbuffered = is_unbuffered()
 
-    def reopen(self) -> None:
+        # Streams that this process has opened on /dev/null.
+        self._null: List[int] = []
+
+    def reopen(self, null_streams: Sequence[int]) -> None:
         """New streams on descriptors 0, 1 and 2, as a fresh interpreter has
-        them. The old ones stay usable for whoever holds them."""
-        sys.stdin = sys.__stdin__ = _open_reader(*self._read)
-        sys.stdout = sys.__stdout__ = _open_writer(  # type: ignore[misc]
-            1, "<stdout>", self._unbuffered, False, *self._write)
-        sys.stderr = sys.__stderr__ = _open_writer(  # type: ignore[misc]
-            2, "<stderr>", self._unbuffered, sys.version_info >= (3, 9),
-            *self._error)
+        them. The old ones stay usable for whoever holds them. `null_streams`:
+        those that are /dev/null; a spare has streams for them."""
+        present = [each for each in self._null if each in null_streams]
+        self._null = list(null_streams)
+        if 0 not in present:
+            sys.stdin = sys.__stdin__ = _open_reader(*self._read)
+        if 1 not in present:
+            sys.stdout = sys.__stdout__ = _open_writer(  # type: ignore[misc]
+                1, "<stdout>", self._unbuffered, False, *self._write)
+        if 2 not in present:
+            sys.stderr = sys.__stderr__ = _open_writer(  # type: ignore[misc]
+                2, "<stderr>", self._unbuffered, sys.version_info >= (3, 9),
+                *self._error)
 
 
 def _settings(stream: Any, errors: str) -> Any:

@@ -46,6 +46,7 @@ class ForkParent(NamedTuple):
     frozen: FrozenEnvironment
     environment: EnvironmentReplacer
     streams: StreamSettings
+    refresh: List[Callable[[], Any]]  # what needs nothing of a request
     after_fork: List[Callable[[], Any]]
     signals: ZygoteSignals
     crashes: CrashReports
@@ -95,39 +96,81 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
 
 def become_worker(parent: ForkParent, plan: WorkerPlan,
                   forked_ns: int, crash_slot: int) -> Worker:
-    """In the child. Does not return if a step fails: that is reported."""
+    """In a child that was forked for this request. Does not return if a step
+    fails: that is reported."""
     if not plan.detach and not system.set_parent_death_signal(
             signal.SIGKILL, parent.pid):
         os._exit(SETUP_FAILED_EXIT_CODE)
+    try:
+        crash_fds = leave_zygote(parent, crash_slot)
+        if not plan.canary:
+            refresh(parent)
+    except BaseException as error:
+        _leave_failed(plan.kept[0], plan, error)
+    return fulfil(parent, plan, forked_ns, crash_fds)
+
+
+def leave_zygote(parent: ForkParent, crash_slot: int) -> List[int]:
+    """In the child: it has the zygote's signals no more. Returns a descriptor
+    to keep, if any, for crashes."""
+    # Before the numbers of its descriptors may be somebody else's.
+    parent.signals.restore_in_child()
+    return parent.crashes.open_in_child(crash_slot)
+
+
+def refresh(parent: ForkParent) -> None:
+    for hook in parent.refresh:
+        _run_hook(hook)
+
+
+def fulfil(parent: ForkParent, plan: WorkerPlan, forked_ns: int,
+           crash_fds: List[int]) -> Worker:
+    """In the child: what is left to be done for the request. Does not return
+    if a step fails: that is reported."""
     kept = plan.kept
     context = plan.context
     entry = plan.entry
     try:
-        # Before the numbers of its descriptors may be somebody else's.
-        parent.signals.restore_in_child()
-        moved = apply_plan(plan.setup,
-                           [*kept, *parent.crashes.open_in_child(crash_slot)])
-        kept, crash_fds = moved[:len(kept)], moved[len(kept):]
-        become_process(parent, plan.environment, context.argv)
-        parent.crashes.become_child(crash_fds)
+        kept = set_up(parent, plan, crash_fds)
         if not plan.canary:
             for hook in parent.after_fork:
                 _run_hook(hook)
             if entry is None:
                 entry = _load_entry(context.entry)
-        started = _fill_in(plan.started, os.getpid(), forked_ns,
-                           time.clock_gettime_ns(time.CLOCK_MONOTONIC))
-        write_report(kept[0], started)
+        report_started(kept[0], plan, forked_ns)
     except BaseException as error:
-        failure = error if isinstance(error, Error) else LaunchFailed(
-            f"{type(error).__name__}: {error}", step="setup")
-        write_report(kept[0], encode_failed(plan.worker, os.getpid(),
-                                            failure))
-        os._exit(SETUP_FAILED_EXIT_CODE)
+        _leave_failed(kept[0], plan, error)
     os.close(kept[0])
     if entry is None:
         os._exit(0)
     return Worker(entry, context, kept[1] if len(kept) > 1 else -1)
+
+
+def set_up(parent: ForkParent, plan: WorkerPlan,
+           crash_fds: List[int]) -> List[int]:
+    """In the child: the process is what was asked for. Returns the new numbers
+    of `plan.kept`. Raises Error."""
+    moved = apply_plan(plan.setup, [*plan.kept, *crash_fds])
+    kept = moved[:len(plan.kept)]
+    become_process(parent, plan.environment, plan.context.argv,
+                   plan.setup.null_streams)
+    crash_fds[:] = moved[len(kept):]
+    parent.crashes.become_child(crash_fds)
+    return kept
+
+
+def report_started(report_fd: int, plan: WorkerPlan, forked_ns: int) -> None:
+    write_report(report_fd, _fill_in(
+        plan.started, os.getpid(), forked_ns,
+        time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
+
+
+def _leave_failed(report_fd: int, plan: WorkerPlan,
+                  error: BaseException) -> NoReturn:
+    failure = error if isinstance(error, Error) else LaunchFailed(
+        f"{type(error).__name__}: {error}", step="setup")
+    write_report(report_fd, encode_failed(plan.worker, os.getpid(), failure))
+    os._exit(SETUP_FAILED_EXIT_CODE)
 
 
 # Stand in a frame that the zygote encodes for what only the child knows: each
@@ -143,13 +186,14 @@ def _fill_in(frame: bytearray, *values: int) -> bytearray:
 
 
 def become_process(parent: ForkParent, environment: EnvironmentPlan,
-                   argv: Sequence[str]) -> None:
+                   argv: Sequence[str],
+                   null_streams: Sequence[int] = ()) -> None:
     """What is Python's in the process: all that the zygote had for itself is
     replaced."""
     # Those of the zygote are its own: they remove its temporary files.
     atexit._clear()
     replace_environment(environment)
-    parent.streams.reopen()
+    parent.streams.reopen(null_streams)
     if faulthandler.is_enabled() and not crash_reports.writes_here:
         faulthandler.enable()
     if argv:

@@ -30,6 +30,7 @@ enum OptionSet : unsigned {
   kHidden = 1u << 15,
   kTestOptions = 1u << 16,
   kPsOptions = 1u << 17,
+  kLoginOptions = 1u << 18,
 };
 
 struct Command {

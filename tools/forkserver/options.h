@@ -72,6 +72,10 @@ struct Options {
   // `test`; its filters are the words.
   harness::TestOptions test;
 
+  // `enable`, `disable`.
+  std::string login_kind;  // empty: found; `disable`: all
+  bool dry_run = false;
+
   // `daemon start`: handed to forkserverd as they are.
   std::vector<std::string> daemon_arguments;
 };

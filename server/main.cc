@@ -64,7 +64,7 @@ int Main(int argc, char** argv) {
   // surroundings. In the background it may be anybody's child.
   std::vector<std::string> kept;
   if (!options->foreground) {
-    kept = ResetSurroundings();
+    if (!options->keep_surroundings) kept = ResetSurroundings();
     if (auto anew = ExecuteAnew(argv); !anew) {
       kept.push_back("environment and libraries (" + anew.error().ToString() +
                      ")");

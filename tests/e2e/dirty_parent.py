@@ -6,7 +6,7 @@ Everything that execve(2) hands on is made strange. MADE is a file that gets,
 as JSON, each step with null, or why the system did not allow it. COMMAND,
 forkserverd, is executed in a child whose parent ends when it does, and which
 has asked to be killed then. DIRTY_PRELOAD is a library, DIRTY_ALSO names steps
-of which some cannot be undone, DIRTY_NOT limits to leave alone.
+that cannot be undone, DIRTY_NOT limits to leave alone.
 """
 
 import contextlib
@@ -53,7 +53,54 @@ def write(path, text):
         file.write(text)
 
 
+def in_a_child(function):
+    """The number that it returns there."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write_end, str(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with open(read_end, "rb") as result:
+        number = int(result.read())
+    os.waitpid(pid, 0)
+    return number
+
+
+def lowest_niceness():
+    """0, or what this process has if it may not go back there."""
+
+    def lower():
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    return in_a_child(lower)
+
+
+def lowest_oom_score():
+    """The same of oom_score_adj."""
+
+    def lower():
+        with contextlib.suppress(OSError):
+            write("/proc/self/oom_score_adj", "0")
+        with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+            return int(file.read())
+
+    return in_a_child(lower)
+
+
 def nice():
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def there_and_back():
+        os.setpriority(os.PRIO_PROCESS, 0, before + 1)
+        return int(lowest_niceness() > before)
+
+    if "nice" not in os.environ["DIRTY_ALSO"] and in_a_child(there_and_back):
+        raise OSError("it takes rights to undo it")
     os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
@@ -204,7 +251,7 @@ ALWAYS = [
     working_directory, file_mask, parent_death
 ]
 BY_NAME = {each.__name__: each for each in (
-    no_new_privs, cgroup, lowered_hard_limits)}
+    nice, no_new_privs, cgroup, lowered_hard_limits)}
 
 
 def environment():

@@ -87,7 +87,7 @@ class NotifyTest(ServiceManagerTestCase):
         self.check_ready_and_stopping(self.listen(name), name)
 
     def test_an_abstract_socket(self):
-        name = f"fs-notify-{os.getpid()}"
+        name = "fs-notify-" + self.marker
         self.check_ready_and_stopping(self.listen("\0" + name), "@" + name)
 
     def test_a_shutdown_that_a_client_asks_for_is_told(self):

@@ -30,7 +30,8 @@ std::int64_t UnixMilliseconds() {
 
 Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
                                                SocketClaim claim,
-                                               std::string log_path) {
+                                               std::string log_path,
+                                               ServiceManager manager) {
   Result<std::unique_ptr<Launcher>> launcher = Launcher::Create();
   if (!launcher) return launcher.error();
   const std::string instance =
@@ -38,6 +39,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   claim.NoteInstance(instance);
   std::unique_ptr<Daemon> daemon(
       new Daemon(options, std::move(claim), std::move(*launcher), instance));
+  daemon->manager_ = std::move(manager);
 
   if (auto added = daemon->AddServices(); !added) return added.error();
   Dispatcher::Options dispatching;
@@ -115,6 +117,7 @@ void Daemon::Run() {
   Log(LogLevel::kInfo, std::string("forkserverd ") + kVersion + " serves " +
                            claim_.path() + ", pid " +
                            std::to_string(::getpid()));
+  manager_.TellReady();
   loop_.Run();
   Log(LogLevel::kInfo, "forkserverd has stopped");
 }
@@ -171,6 +174,7 @@ void Daemon::OnStopSignal() {
 void Daemon::BeginShutdown() {
   if (supervisor_.shutting_down()) return;
   services_->BeginShutdown();
+  manager_.TellStopping();
   supervisor_.BeginShutdown();
   shutdown_timer_.emplace(loop_, [this] {
     Log(LogLevel::kWarning, "some processes do not end: killing them");

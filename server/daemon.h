@@ -15,6 +15,7 @@
 #include "server/event_loop/loop.h"
 #include "server/launch/launcher.h"
 #include "server/options.h"
+#include "server/service_manager.h"
 #include "server/services/services.h"
 #include "server/supervisor/supervisor.h"
 
@@ -25,7 +26,8 @@ class Daemon {
   // Everything that can fail at start-up. Forks the keeper.
   static Result<std::unique_ptr<Daemon>> Create(const Options& options,
                                                 SocketClaim claim,
-                                                std::string log_path);
+                                                std::string log_path,
+                                                ServiceManager manager);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -47,6 +49,7 @@ class Daemon {
 
   Options options_;
   SocketClaim claim_;
+  ServiceManager manager_;
   std::unique_ptr<Launcher> launcher_;
   Supervisor supervisor_;
   std::unique_ptr<Services> services_;

@@ -8,15 +8,19 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
 #include "server/control/socket_claim.h"
 #include "server/daemon.h"
+#include "server/execute_anew.h"
 #include "server/exit_codes.h"
 #include "server/logging.h"
 #include "server/options.h"
 #include "server/pristine.h"
+#include "server/service_manager.h"
+#include "server/surroundings.h"
 
 namespace forkserver::server {
 namespace {
@@ -56,6 +60,17 @@ int Main(int argc, char** argv) {
   }
   SetLogLevel(options->log_level);
 
+  // Who starts it in the foreground, a service manager say, has chosen its
+  // surroundings. In the background it may be anybody's child.
+  std::vector<std::string> kept;
+  if (!options->foreground) {
+    if (!options->keep_surroundings) kept = ResetSurroundings();
+    if (auto anew = ExecuteAnew(argv); !anew) {
+      kept.push_back("environment and libraries (" + anew.error().ToString() +
+                     ")");
+    }
+  }
+  const auto manager = ServiceManager::Take(options->foreground);
   UniqueFd activation = TakeActivationSocket();
   BecomePristine(activation.get());
   UniqueFd waiting_parent;
@@ -77,13 +92,16 @@ int Main(int argc, char** argv) {
   }
   std::string log_path;
   if (!options->foreground) {
-    log_path = options->socket_path + ".log";
+    log_path = claim->path() + ".log";
     if (auto logging = LogToFile(log_path); !logging) {
       return Fail(logging.error(), kExitStartFailed);
     }
   }
+  for (const std::string& what : kept) {
+    Log(LogLevel::kInfo, "kept from whoever started it: " + what);
+  }
   auto daemon =
-      Daemon::Create(*options, std::move(*claim), std::move(log_path));
+      Daemon::Create(*options, std::move(*claim), std::move(log_path), manager);
   if (!daemon) return Fail(daemon.error(), kExitStartFailed);
   ReleaseStopSignals();
   if (waiting_parent) ReportReady(std::move(waiting_parent));

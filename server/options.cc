@@ -17,6 +17,7 @@ enum Flag {
   kIdleExit,
   kZygoteIdle,
   kAllowConfined,
+  kKeepSurroundings,
   kVersionFlag,
   kHelp,
 };
@@ -28,6 +29,7 @@ const option kFlags[] = {
     {"idle-exit", required_argument, nullptr, kIdleExit},
     {"zygote-idle", required_argument, nullptr, kZygoteIdle},
     {"allow-confined", no_argument, nullptr, kAllowConfined},
+    {"keep-surroundings", no_argument, nullptr, kKeepSurroundings},
     {"version", no_argument, nullptr, kVersionFlag},
     {"help", no_argument, nullptr, kHelp},
     {nullptr, 0, nullptr, 0},
@@ -65,6 +67,10 @@ const char kHelpText[] =
     "                      (default: 600s; 0: never)\n"
     "  --allow-confined    serve clients that are more confined than the\n"
     "                      daemon (see docs/security.md before you do)\n"
+    "  --keep-surroundings in the background, too: niceness, CPUs and the "
+    "like\n"
+    "                      of whoever starts it are its workers' (see\n"
+    "                      docs/session_start.md)\n"
     "  --version, --help\n"
     "\n"
     "TIME is 2s, 500ms, 1m, 1h; a bare number is seconds.\n"
@@ -135,6 +141,9 @@ Result<Options> ParseOptions(int argc, char** argv) {
       }
       case kAllowConfined:
         options.allow_confined = true;
+        break;
+      case kKeepSurroundings:
+        options.keep_surroundings = true;
         break;
       case kVersionFlag:
         options.show_version = true;

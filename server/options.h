@@ -17,6 +17,7 @@ struct Options {
   std::int64_t idle_exit_ms = 0;          // --idle-exit; 0: never
   std::int64_t zygote_idle_ms = 600'000;  // --zygote-idle; 0: never
   bool allow_confined = false;            // --allow-confined
+  bool keep_surroundings = false;         // --keep-surroundings
   bool show_version = false;              // --version
   bool show_help = false;                 // --help
 };

@@ -3,14 +3,14 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdlib>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,8 +21,8 @@
 namespace forkserver::server {
 namespace {
 
-// The first descriptor of systemd's socket activation, sd_listen_fds(3).
-constexpr int kFirstActivationFd = 3;
+// What a main thread usually has.
+constexpr rlim_t kStackBytes = rlim_t{8} << 20;
 
 void OpenNullOn(int stream) {
   const int fd = ::open("/dev/null", O_RDWR);
@@ -40,26 +40,25 @@ void MaskStopSignals(int how) {
   ::sigprocmask(how, &signals, nullptr);
 }
 
-}  // namespace
-
-UniqueFd TakeActivationSocket() {
-  const char* const pid = std::getenv("LISTEN_PID");
-  const char* const count = std::getenv("LISTEN_FDS");
-  UniqueFd socket;
-  if (pid != nullptr && count != nullptr && std::to_string(::getpid()) == pid &&
-      std::string(count) == "1") {
-    struct stat status = {};
-    if (::fstat(kFirstActivationFd, &status) == 0 && S_ISSOCK(status.st_mode)) {
-      socket = UniqueFd(kFirstActivationFd);
-      SetCloseOnExec(socket.get());
-    }
+// Timers survive execve(2). They were meant for whatever this process was
+// before, as pending signals were.
+void StopTimers() {
+  const itimerval none = {};
+  for (const auto timer : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
+    ::setitimer(timer, &none, nullptr);
   }
-  for (const char* const name :
-       {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
-    ::unsetenv(name);
-  }
-  return socket;
 }
+
+void RaiseLimit(int resource, rlim_t at_most) {
+  struct rlimit limit = {};
+  if (::getrlimit(resource, &limit) != 0) return;
+  const rlim_t wanted = std::min(limit.rlim_max, at_most);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  ::setrlimit(resource, &limit);
+}
+
+}  // namespace
 
 void BecomePristine(int keep) {
   CloseDescriptorsFrom(3,
@@ -67,6 +66,8 @@ void BecomePristine(int keep) {
   for (int stream = 0; stream <= 2; ++stream) {
     if (::fcntl(stream, F_GETFD) < 0) OpenNullOn(stream);
   }
+  StopTimers();
+  ForgetPendingSignals();
   ResetSignals();
   ::signal(SIGPIPE, SIG_IGN);
   ::umask(077);
@@ -75,15 +76,17 @@ void BecomePristine(int keep) {
 }
 
 void RaiseOwnLimits() {
-  struct rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
 #ifdef __APPLE__
-    // macOS refuses "unlimited" and more than OPEN_MAX.
-    if (limit.rlim_cur > OPEN_MAX) limit.rlim_cur = OPEN_MAX;
+  // macOS refuses "unlimited" and more than OPEN_MAX.
+  RaiseLimit(RLIMIT_NOFILE, OPEN_MAX);
+#else
+  RaiseLimit(RLIMIT_NOFILE, RLIM_INFINITY);
 #endif
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+  for (const int resource : {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE,
+                             RLIMIT_MEMLOCK, RLIMIT_NPROC}) {
+    RaiseLimit(resource, RLIM_INFINITY);
   }
+  RaiseLimit(RLIMIT_STACK, kStackBytes);
   BecomeSubreaper();
 }
 

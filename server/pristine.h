@@ -8,16 +8,14 @@
 
 namespace forkserver::server {
 
-// A listening socket that the service manager handed over (LISTEN_FDS), or
-// invalid. Takes it and its variables away.
-UniqueFd TakeActivationSocket();
-
 // Closes every inherited descriptor above 2 but `keep` (-1: none), opens
-// /dev/null for missing streams, resets signals, umask, and working directory.
+// /dev/null for missing streams, stops timers, forgets pending signals, resets
+// signals, umask, and working directory.
 void BecomePristine(int keep);
 
-// For itself, not for workers: as many descriptors as the hard limit allows,
-// and orphaned descendants as children. Call in the process that will serve.
+// For itself, not for workers: as much as the hard limits allow of what a
+// daemon can run out of, and orphaned descendants as children. Call in the
+// process that will serve.
 void RaiseOwnLimits();
 
 // SIGTERM, SIGINT and SIGHUP wait until there are handlers for them: a daemon

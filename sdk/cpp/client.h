@@ -59,6 +59,9 @@ struct ConnectOptions {
   // One that is started ends when it had nothing to do, and no client, for so
   // long. 0: never.
   std::chrono::milliseconds daemon_idle_exit{600'000};
+  // Niceness, CPUs and the like of this process are those of a daemon that is
+  // started, and so of its workers. For one that nobody else is to use.
+  bool daemon_keeps_surroundings = false;
   // How long to wait for a daemon that is being started.
   std::chrono::milliseconds start_timeout{10'000};
   // Named in the daemon's log.

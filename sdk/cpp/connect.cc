@@ -62,8 +62,9 @@ Result<std::unique_ptr<Connection>> ConnectToDaemon(
       return error;
     }
     if (deadline.Passed()) return attempt.connection.error();
-    if (auto started = StartDaemon(options.daemon_program, path,
-                                   options.daemon_idle_exit, deadline);
+    if (auto started =
+            StartDaemon(options.daemon_program, path, options.daemon_idle_exit,
+                        deadline, options.daemon_keeps_surroundings);
         !started) {
       return started.error();
     }

@@ -74,12 +74,13 @@ Error StartFailed(const std::string& command, const std::string& outcome) {
 Result<void> StartDaemon(const std::string& daemon_program,
                          const std::string& socket_path,
                          std::chrono::milliseconds idle_exit,
-                         const Deadline& deadline) {
+                         const Deadline& deadline, bool keep_surroundings) {
   Result<std::string> program = FindDaemonProgram(daemon_program);
   if (!program) return program.error();
   std::vector<std::string> words = {*program, "--socket", socket_path,
                                     "--idle-exit",
                                     std::to_string(idle_exit.count()) + "ms"};
+  if (keep_surroundings) words.emplace_back("--keep-surroundings");
   std::vector<char*> argv;
   std::string command;
   for (std::string& word : words) {

@@ -40,6 +40,9 @@ inline int SetNiceness(int nice) {
 inline int SetLimit(int resource, const struct rlimit* value) {
   return Outcome(::setrlimit(resource, value));
 }
+inline int GetLimit(int resource, struct rlimit* value) {
+  return Outcome(::getrlimit(resource, value));
+}
 inline int ChangeDirectory(const char* path) { return Outcome(::chdir(path)); }
 inline int Execute(const char* program, char* const* argv, char* const* env) {
   return Outcome(::execve(program, argv, env));
@@ -49,10 +52,16 @@ inline long Write(int fd, const void* data, std::size_t size) {
   return written < 0 ? -errno : written;
 }
 [[noreturn]] inline void Exit(int status) { ::_exit(status); }
-inline int DefaultSignal(int signal) {
+inline int SetSignalHandler(int signal, void (*handler)(int)) {
   struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
+  action.sa_handler = handler;
   return Outcome(::sigaction(signal, &action, nullptr));
+}
+inline int DefaultSignal(int signal) {
+  return SetSignalHandler(signal, SIG_DFL);
+}
+inline int IgnoreSignal(int signal) {
+  return SetSignalHandler(signal, SIG_IGN);
 }
 inline int UnblockAllSignals() {
   sigset_t none;

@@ -97,6 +97,9 @@ inline int SetNiceness(int nice) {
 inline int SetLimit(int resource, const struct rlimit* value) {
   return static_cast<int>(Call(SYS_prlimit64, 0, resource, Address(value), 0));
 }
+inline int GetLimit(int resource, struct rlimit* value) {
+  return static_cast<int>(Call(SYS_prlimit64, 0, resource, 0, Address(value)));
+}
 inline int ChangeDirectory(const char* path) {
   return static_cast<int>(Call(SYS_chdir, Address(path)));
 }
@@ -120,11 +123,14 @@ struct KernelSigaction {
   std::uintptr_t restorer;
   std::uint64_t mask;
 };
-inline int DefaultSignal(int signal) {
-  const KernelSigaction action = {};
+inline int SetSignalHandler(int signal, std::uintptr_t handler) {
+  KernelSigaction action = {};
+  action.handler = handler;
   return static_cast<int>(Call(SYS_rt_sigaction, signal, Address(&action), 0,
                                sizeof(std::uint64_t)));
 }
+inline int DefaultSignal(int signal) { return SetSignalHandler(signal, 0); }
+inline int IgnoreSignal(int signal) { return SetSignalHandler(signal, 1); }
 inline int UnblockAllSignals() {
   const std::uint64_t none = 0;
   return static_cast<int>(

@@ -83,8 +83,8 @@ Result<void> PlanDescriptors(const Setup& setup,
 
 Result<void> PlanLimits(const Setup& setup, const ResourceLimits& base,
                         ChildPlan& plan) {
-  const auto add = [&plan](const std::string& name,
-                           const ResourceLimit& limit) -> Result<void> {
+  const auto add = [&plan](const std::string& name, const ResourceLimit& limit,
+                           bool required) -> Result<void> {
     const int resource = LimitByName(name);
     if (resource < 0) {
       std::string known;
@@ -97,15 +97,16 @@ Result<void> PlanLimits(const Setup& setup, const ResourceLimits& base,
     if (value(limit.soft) > value(limit.hard)) {
       return BadRequest("limit '" + name + "': soft is above hard");
     }
-    plan.limits.push_back({resource, {value(limit.soft), value(limit.hard)}});
+    plan.limits.push_back(
+        {resource, {value(limit.soft), value(limit.hard)}, required});
     return {};
   };
   for (const auto& [name, limit] : base) {
     if (setup.limits.count(name) != 0) continue;
-    if (auto added = add(name, limit); !added) return added.error();
+    if (auto added = add(name, limit, false); !added) return added.error();
   }
   for (const auto& [name, limit] : setup.limits) {
-    if (auto added = add(name, limit); !added) return added.error();
+    if (auto added = add(name, limit, true); !added) return added.error();
   }
   return {};
 }
@@ -301,6 +302,18 @@ SetupFailure CloseOthers(const ChildPlan& plan) {
   return outcome < 0 ? Fail(SetupStep::kClose, outcome) : SetupFailure{};
 }
 
+// The client's limits where this process, or whoever started it, has had its
+// hard limit lowered: `ulimit -c 0` in one shell must not keep the workers of
+// all others from starting.
+int SetBelowOwn(const LimitStep& limit) {
+  struct rlimit own = {};
+  const int outcome = sys::GetLimit(limit.resource, &own);
+  if (outcome < 0) return outcome;
+  const struct rlimit value = {std::min(limit.value.rlim_cur, own.rlim_max),
+                               std::min(limit.value.rlim_max, own.rlim_max)};
+  return sys::SetLimit(limit.resource, &value);
+}
+
 }  // namespace
 
 std::vector<char*> PointersTo(std::vector<std::string>& strings) {
@@ -330,7 +343,8 @@ SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
     if (outcome < 0) return Fail(SetupStep::kNice, outcome);
   }
   for (const LimitStep& limit : plan.limits) {
-    const int outcome = sys::SetLimit(limit.resource, &limit.value);
+    int outcome = sys::SetLimit(limit.resource, &limit.value);
+    if (outcome == -EPERM && !limit.required) outcome = SetBelowOwn(limit);
     if (outcome < 0) return Fail(SetupStep::kLimits, outcome, limit.resource);
   }
   const int moved = sys::ChangeDirectory(plan.cwd.c_str());

@@ -61,6 +61,9 @@ struct FdMove {
 struct LimitStep {
   int resource = 0;
   struct rlimit value = {};
+  // False: where the hard limit of this process is lower, and it may not raise
+  // it, that one counts.
+  bool required = true;
 };
 
 struct ChildPlan {
@@ -81,7 +84,7 @@ struct ChildPlan {
 
 // `received`: the descriptors of the frame, borrowed, indexed by the setup.
 // `null_fd`: an open /dev/null, borrowed, for streams that are not named.
-// `base_limits`: applied where the setup names no limit.
+// `base_limits`: applied where the setup names no limit, as far as possible.
 // Errors: "bad_request", "bad_descriptor" (an index out of range, a received
 // descriptor that nothing names, a target twice or out of range).
 Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,

@@ -77,6 +77,13 @@ std::string DescribeExtraThreads() {
   return text;
 }
 
+void ForgetPendingSignals() {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (signal == SIGKILL || signal == SIGSTOP) continue;
+    child_calls::IgnoreSignal(signal);
+  }
+}
+
 void ResetSignals() {
   // By the kernel's own call: glibc hides two signals (32 and 33) from
   // sigaction(3), and a parent that made raw calls may have left them ignored.

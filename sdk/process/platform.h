@@ -41,6 +41,10 @@ std::vector<std::string> ListLibraries();
 // Closes every descriptor from `first` on except those of `keep`.
 void CloseDescriptorsFrom(int first, const std::vector<int>& keep);
 
+// What is pending for this process is not any more, and every signal that can
+// be is ignored.
+void ForgetPendingSignals();
+
 // All dispositions to default, no signal blocked.
 void ResetSignals();
 

@@ -59,6 +59,10 @@ std::string FindSocketPath(const std::string& explicit_path) {
   if (std::string path = Environment("FORKSERVER_SOCKET"); !path.empty()) {
     return path;
   }
+  return SessionSocketPath();
+}
+
+std::string SessionSocketPath() {
   // The XDG base directory specification: a relative path is to be ignored.
   if (const std::string folder = Environment("XDG_RUNTIME_DIR");
       !folder.empty() && folder.front() == '/') {

@@ -20,6 +20,9 @@ namespace forkserver {
 // relative path is returned as it is.
 std::string FindSocketPath(const std::string& explicit_path = {});
 
+// The same without the first two: that of the session's own daemon.
+std::string SessionSocketPath();
+
 // For the daemon, before it binds: makes the folder of the socket (0700; its
 // last component only) or checks the one that is there. Error "socket_path"
 // when it belongs to another user, can be written by group or others, or is

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
@@ -22,6 +25,18 @@ Error AlreadyServed(const std::string& path) {
                    "another forkserverd serves " + path);
 }
 
+// Empty if it has none in the file system.
+std::string BoundPath(int fd) {
+  sockaddr_un address = {};
+  socklen_t size = sizeof(address);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+      address.sun_path[0] != '/') {
+    return {};
+  }
+  return std::string(address.sun_path,
+                     ::strnlen(address.sun_path, sizeof(address.sun_path)));
+}
+
 }  // namespace
 
 Result<SocketClaim> SocketClaim::Take(const std::string& path) {
@@ -35,15 +50,7 @@ Result<SocketClaim> SocketClaim::Take(const std::string& path) {
   }
   SocketClaim claim;
   claim.path_ = path;
-  // Never removed: two daemons must lock the same file.
-  const std::string lock_path = path + ".lock";
-  claim.lock_ = UniqueFd(::open(
-      lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!claim.lock_) return SystemError("open(" + lock_path + ")", errno);
-  if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return AlreadyServed(path);
-    return SystemError("flock(" + lock_path + ")", errno);
-  }
+  if (auto locked = claim.TakeLock(); !locked) return locked.error();
   // We hold the lock: a socket that is there is stale, unless somebody removed
   // the lock file under a daemon that runs.
   struct stat status = {};
@@ -67,10 +74,30 @@ Result<SocketClaim> SocketClaim::Take(const std::string& path) {
 SocketClaim SocketClaim::Adopt(std::string path, UniqueFd listening) {
   SocketClaim claim;
   claim.path_ = std::move(path);
+  if (std::string bound = BoundPath(listening.get()); !bound.empty()) {
+    claim.path_ = std::move(bound);
+  }
   claim.listening_ = std::move(listening);
+  // One that was started by hand may still serve its clients, on a socket
+  // that has no name any more. It keeps the lock, we have the socket.
+  static_cast<void>(claim.TakeLock().has_value());
   SetCloseOnExec(claim.listening_.get());
   SetNonBlocking(claim.listening_.get());
   return claim;
+}
+
+Result<void> SocketClaim::TakeLock() {
+  // Never removed: two daemons must lock the same file.
+  const std::string lock_path = path_ + ".lock";
+  UniqueFd lock(::open(lock_path.c_str(),
+                       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return SystemError("open(" + lock_path + ")", errno);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return AlreadyServed(path_);
+    return SystemError("flock(" + lock_path + ")", errno);
+  }
+  lock_ = std::move(lock);
+  return {};
 }
 
 SocketClaim::~SocketClaim() {

@@ -3,8 +3,8 @@
 //
 // Two daemons cannot serve one path. What a dead one left behind is taken
 // over, under the lock. Creating one blocks for the moments that the file
-// system takes. A socket that was handed over needs no lock: whoever listens on
-// it sees to that.
+// system takes. Of a socket that was handed over the service manager sees to
+// that it is the only one; the lock is taken if it is free.
 #pragma once
 
 #include <forkserver/result.h>
@@ -21,7 +21,8 @@ class SocketClaim {
   // the socket; others say what is wrong with the path.
   static constexpr char kAlreadyServed[] = "already_served";
   static Result<SocketClaim> Take(const std::string& path);
-  // A socket that was handed over, listening already (socket activation).
+  // A socket that was handed over, listening already (socket activation). The
+  // path is that which it is bound to; `path` if that cannot be told.
   static SocketClaim Adopt(std::string path, UniqueFd listening);
 
   SocketClaim(SocketClaim&&) = default;
@@ -38,6 +39,9 @@ class SocketClaim {
 
  private:
   SocketClaim() = default;
+  // Error kAlreadyServed if another one holds it.
+  Result<void> TakeLock();
+
   std::string path_;
   UniqueFd lock_;
   UniqueFd listening_;

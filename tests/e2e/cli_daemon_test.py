@@ -3,7 +3,8 @@
 import os
 import unittest
 
-from daemon_fixture import SandboxTestCase, alive, wait_for
+from daemon_fixture import (SandboxTestCase, alive, read_file,
+                            state_and_parent, wait_for)
 
 
 class DaemonCommandsTest(SandboxTestCase):
@@ -40,6 +41,29 @@ class DaemonCommandsTest(SandboxTestCase):
         for _ in range(3):
             self.assertEqual(self.cli("daemon", "start").returncode, 0)
             self.assertEqual(self.cli("daemon", "stop").returncode, 0)
+
+    def test_of_30_clients_at_once_one_starts_it(self):
+        for _ in range(3):
+            clients = [self.start_cli("run", "--", "sh", "-c", "echo $PPID")
+                       for _ in range(30)]
+            results = [(client.communicate(timeout=60), client.returncode)
+                       for client in clients]
+            self.assertEqual([code for _, code in results], [0] * 30, results)
+            pid = self.cli_json("daemon", "status")["pid"]
+            self.assertEqual({output.strip() for (output, _), _ in results},
+                             {str(pid)})
+            wait_for(lambda: self.daemons() == [pid],
+                     lambda: f"only {pid}: {self.daemons()}")
+            self.assertEqual(self.cli("daemon", "stop").returncode, 0)
+            self.assert_nothing_left()
+
+    def daemons(self):
+        """Every forkserverd but the keepers, which are their children."""
+        found = [
+            pid for pid in self.sandbox.leftovers()
+            if b"forkserverd" in read_file(f"/proc/{pid}/cmdline")
+        ]
+        return [pid for pid in found if state_and_parent(pid)[1] not in found]
 
     def test_stop_ends_the_workers(self):
         self.cli("daemon", "start")

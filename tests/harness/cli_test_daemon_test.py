@@ -36,6 +36,20 @@ class DaemonChoiceTest(HarnessTestCase):
                             daemon.pid)
         end()
 
+    def test_a_private_daemon_has_the_niceness_and_the_cpus_of_the_run(self):
+        self.python("look", "import os\n"
+                    "print(os.nice(0), sorted(os.sched_getaffinity(0)))")
+        cpu = max(os.sched_getaffinity(0))
+        wanted = min(os.nice(0) + 3, 19)
+
+        def restrict():
+            os.setpriority(os.PRIO_PROCESS, 0, wanted)
+            os.sched_setaffinity(0, {cpu})
+
+        outcome = self.run_tests("./look", code=0, preexec_fn=restrict)
+        self.assertEqual(outcome.output("./look").strip(),
+                         f"{wanted} [{cpu}]")
+
     def test_under_bazel_it_is_always_private(self):
         daemon, end = self.start_session_daemon()
         self.sandbox.environment.update({

@@ -5,6 +5,7 @@
 #include "tools/forkserver/doctor_command.h"
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/guard_command.h"
+#include "tools/forkserver/login_commands.h"
 #include "tools/forkserver/logs_command.h"
 #include "tools/forkserver/metrics_command.h"
 #include "tools/forkserver/run_commands.h"
@@ -203,6 +204,25 @@ constexpr Command kCommands[] = {
      kShell, kUsage, PrintCompletionScript},
     {"complete", "-- WORDS...", "Complete words; the scripts run it.", "",
      kHidden | kCompletes | kWords, kUsage, PrintCandidates},
+    {"enable", "[options]", "Start forkserverd at each login, before all else.",
+     "By systemd's user manager, launchd or XDG autostart. Starts it now, "
+     "too,\n"
+     "where that can be.\n"
+     "Example:\n"
+     "  forkserver enable --dry-run\n"
+     "Exit codes:\n"
+     "  0      it starts at the next login\n"
+     "  125    it does not: nothing here starts programs, or a file cannot "
+     "be written",
+     kLoginOptions, kUsage, EnableAtLogin},
+    {"disable", "[options]", "Take away exactly what `enable` has made.",
+     "A daemon that runs goes on.\n"
+     "Example:\n"
+     "  forkserver disable\n"
+     "Exit codes:\n"
+     "  0      it is not started at login\n"
+     "  125    a file cannot be removed",
+     kLoginOptions, kUsage, DisableAtLogin},
     {"socket-path", "[options]", "Print the path of the daemon's socket.",
      "Example:\n  FORKSERVER_SOCKET=$(forkserver socket-path) "
      "./my_tests",

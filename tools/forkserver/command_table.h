@@ -38,6 +38,7 @@ enum OptionSet : unsigned {
   kShell = 1u << 23,
   // Its words are a command line that is being typed.
   kCompletes = 1u << 24,
+  kLoginOptions = 1u << 25,
 };
 
 struct Command {

@@ -2,10 +2,7 @@
 
 #include <forkserver/client.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -19,9 +16,8 @@
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/json.h"
 #include "tools/forkserver/output.h"
+#include "tools/forkserver/run_program.h"
 #include "tools/forkserver/signal_pipe.h"
-
-extern char** environ;
 
 namespace forkserver::cli {
 namespace {
@@ -53,25 +49,6 @@ std::string DescribeEvent(const Event& event) {
             std::to_string(event.snapshot->zygotes.size()) + " zygotes";
   }
   return text;
-}
-
-int RunDaemon(std::vector<std::string> words) {
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  const int spawned =
-      ::posix_spawn(&pid, argv.front(), nullptr, nullptr, argv.data(), environ);
-  if (spawned != 0) {
-    return Fail(SystemError("posix_spawn(" + words.front() + ")", spawned));
-  }
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) return Fail(SystemError("waitpid(forkserverd)", errno));
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status)
-                           : kSignalBase + WTERMSIG(status);
 }
 
 // False at the deadline. Readable or broken: true.
@@ -155,9 +132,10 @@ int StartDaemonProcess(const Options& options) {
   words.insert(words.end(), options.daemon_arguments.begin(),
                options.daemon_arguments.end());
   // It explains its failures itself.
-  const int code = RunDaemon(std::move(words));
-  if (code == kOk) PrintLine("forkserverd serves " + socket);
-  return code;
+  const Result<int> code = RunProgram(std::move(words));
+  if (!code) return Fail(code.error());
+  if (*code == kOk) PrintLine("forkserverd serves " + socket);
+  return *code;
 }
 
 int StopDaemonProcess(const Options& options) {

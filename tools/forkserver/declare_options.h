@@ -228,6 +228,14 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
         ->check(CLI::IsMember({"bash", "zsh", "fish"}))
         ->type_name("bash|zsh|fish");
   }
+  if (has(kLoginOptions)) {
+    app.add_option("--kind", options.login_kind,
+                   "What starts programs at login here (default: looks)")
+        ->check(CLI::IsMember({"systemd", "launchd", "xdg"}))
+        ->type_name("systemd|launchd|xdg");
+    app.add_flag("--dry-run", options.dry_run,
+                 "Print what would be done, and do nothing");
+  }
   if (has(kHidden)) app.add_flag("--quiet", options.quiet, "Report nothing");
   if (has(kTestOptions)) AddTestOptions(app, options.test);
   AddGlobalOptions(app, options, has(kJsonOption));

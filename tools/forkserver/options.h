@@ -98,6 +98,9 @@ struct Options {
   // `completion`, and what the scripts that it prints call.
   std::string shell;
   Completion completion;
+  // `enable`, `disable`.
+  std::string login_kind;  // empty: found; `disable`: all
+  bool dry_run = false;
 
   // `daemon start`: handed to forkserverd as they are.
   std::vector<std::string> daemon_arguments;

@@ -394,6 +394,18 @@ TEST_CASE("group, umask, niceness, limits and working directory are applied") {
             " cwd /usr nofile 99");
 }
 
+TEST_CASE("a client's limit above what may be set is set as far as possible") {
+  const NoLeftovers no_leftovers;
+  struct rlimit own = {};
+  ::getrlimit(RLIMIT_NOFILE, &own);
+  ChildPlan plan = EmptyPlan();
+  LimitStep step = {RLIMIT_NOFILE, {1u << 31, 1u << 31}};
+  step.required = false;
+  plan.limits.push_back(step);
+  CHECK(ApplyAndDescribe(plan).find("nofile " + std::to_string(own.rlim_max)) !=
+        std::string::npos);
+}
+
 TEST_CASE("without a niceness the parent's is kept") {
   const NoLeftovers no_leftovers;
   const std::string seen = ApplyAndDescribe(EmptyPlan());

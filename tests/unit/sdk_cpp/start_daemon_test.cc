@@ -35,6 +35,11 @@ TEST_CASE("a daemon that serves, or found another one, was started") {
                       Deadline::After(seconds(30))));
     CHECK(test::ReadFile(folder / "args") ==
           "--socket /some/s.sock --idle-exit 600000ms\n");
+    CHECK(StartDaemon(program, "/some/s.sock", seconds(1),
+                      Deadline::After(seconds(30)),
+                      /*keep_surroundings=*/true));
+    CHECK(test::ReadFile(folder / "args") ==
+          "--socket /some/s.sock --idle-exit 1000ms --keep-surroundings\n");
   }
   test::CheckNoChildren();
 }

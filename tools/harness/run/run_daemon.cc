@@ -58,6 +58,7 @@ Result<void> RunDaemon::ConnectToAny() {
       choice_.private_folder + "/d" + std::to_string(++started_) + ".sock";
   options.start_daemon = true;
   options.daemon_idle_exit = kIdleExit;
+  options.daemon_keeps_surroundings = true;
   Result<Client> client = Client::Connect(options);
   if (!client) return client.error();
   client_ = *std::move(client);

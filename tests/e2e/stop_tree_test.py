@@ -33,12 +33,15 @@ class StopTreeTest(DaemonTestCase):
 
     def test_each_gets_the_signal_once(self):
         count = os.path.join(self.folder, "count")
-        program = (f"trap 'echo $$ >>{count}; exit' TERM; echo ready; "
-                   "while :; do sleep 0.01; done")
+        script = os.path.join(self.folder, "script")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(f"trap 'echo $$ >>{count}; exit' TERM\n"
+                       "echo ready >$1\n"
+                       "while :; do sleep 0.01; done\n")
         worker = self.cli(
             "run", "--detach", "--", "sh", "-c",
-            f"sh -c '{program}' >{count}.1 & setsid sh -c '{program}' "
-            f">{count}.2 & trap '' TERM; wait; wait").stdout.strip()
+            f"sh {script} {count}.1 & setsid sh {script} {count}.2 & "
+            "trap '' TERM; wait; wait").stdout.strip()
         for i in (1, 2):
             wait_for(lambda i=i: read_file(f"{count}.{i}"), "it is ready")
         self.assertEqual(self.cli("stop", worker).returncode, 0)
@@ -68,8 +71,9 @@ class StopTreeTest(DaemonTestCase):
         result = self.cli(
             "run", "--", "sh", "-c",
             f"setsid sh -c 'echo $$ >{pid_file}.new; "
-            f"mv {pid_file}.new {pid_file}; exec sleep 1000' & "
-            f"while ! test -e {pid_file}; do sleep 0.01; done")
+            f"mv {pid_file}.new {pid_file}; exec sleep 1000' "
+            f">/dev/null 2>&1 & while ! test -e {pid_file}; "
+            "do sleep 0.01; done")
         self.assertEqual(result.returncode, 0, result.stderr)
         pid = int(read_file(pid_file))
         self.assertTrue(alive(pid))

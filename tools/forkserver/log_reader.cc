@@ -14,6 +14,8 @@ namespace forkserver::cli {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+// How often files are listed anew because they were rotated meanwhile.
+constexpr int kMaxListings = 100;
 constexpr std::string_view kMidnight = "0000-00-00T00:00:00.000000Z";
 
 // Where a time may end.
@@ -82,14 +84,28 @@ Result<LogReader::File> LogReader::Open(const std::string& path) {
   return file;
 }
 
-// The newest is opened first: a rotation in between shows a file twice, and
-// never hides one. In the middle of a rotation one name is missing.
 Result<std::vector<LogReader::File>> LogReader::OpenNewerFiles() const {
+  for (int i = 0; i < kMaxListings; ++i) {
+    Result<std::vector<File>> files = ListNewerFiles();
+    if (!files) return files.error();
+    if (files->empty() || IsNewest(files->front())) {
+      std::reverse(files->begin(), files->end());
+      return files;
+    }
+    // A file may have been shown twice, and another in the wrong place.
+  }
+  if (file_.fd) return std::vector<File>();  // the next time, perhaps
+  return MakeError(error_code::kSystem, path_ + " is rotated all the time");
+}
+
+// Right if no rotation was completed meanwhile. One that has begun moves files
+// to higher numbers: the newest is opened first, so that none is missed. In
+// the middle of it one name is missing.
+Result<std::vector<LogReader::File>> LogReader::ListNewerFiles() const {
   std::vector<File> files;
   std::optional<Error> first_error;
   for (int number = 0, missing = 0; missing < 2; ++number) {
-    Result<File> file =
-        Open(number == 0 ? path_ : path_ + "." + std::to_string(number));
+    Result<File> file = Open(NameOf(number));
     if (!file) {
       if (!first_error) first_error = std::move(file).error();
       ++missing;
@@ -101,8 +117,19 @@ Result<std::vector<LogReader::File>> LogReader::OpenNewerFiles() const {
     if (!seen) files.push_back(std::move(*file));
   }
   if (files.empty() && !file_.fd) return std::move(*first_error);
-  std::reverse(files.begin(), files.end());
   return files;
+}
+
+bool LogReader::IsNewest(const File& file) const {
+  for (const int number : {0, 1}) {
+    const Result<File> there = Open(NameOf(number));
+    if (there) return there->IsSameAs(file);
+  }
+  return false;
+}
+
+std::string LogReader::NameOf(int number) const {
+  return number == 0 ? path_ : path_ + "." + std::to_string(number);
 }
 
 Result<void> LogReader::ReadToEnd(const Show& show) {

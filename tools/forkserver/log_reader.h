@@ -60,7 +60,12 @@ class LogReader {
     }
   };
   static Result<File> Open(const std::string& path);
+  // Than file_, the oldest first.
   Result<std::vector<File>> OpenNewerFiles() const;
+  // The newest first.
+  Result<std::vector<File>> ListNewerFiles() const;
+  bool IsNewest(const File& file) const;
+  std::string NameOf(int number) const;
   Result<void> ReadToEnd(const Show& show);
   void ShowPiece(std::string_view piece, bool continued, const Show& show);
   void ShowSelected(LogLine line, const Show& show);

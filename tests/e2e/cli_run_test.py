@@ -91,7 +91,7 @@ class ProcessTest(DaemonTestCase):
     def test_clean_env_leaves_only_env(self):
         out = self.output("--clean-env", "--env", "ONLY=1", "--",
                           "/usr/bin/env")
-        self.assertRegex(out, r"\AONLY=1\nFORKSERVER_WORKER=[0-9a-f]+-\d+\n\Z")
+        self.assertRegex(out, r"\AONLY=1\nFORKSERVER_WORKER=[0-9a-z]+-\d+\n\Z")
 
     def test_cwd_is_relative_to_the_caller(self):
         os.mkdir(os.path.join(self.folder, "below"))

@@ -47,7 +47,7 @@ class CallTest(ZygoteTestCase):
         cwd, environment, path, argv, stdin = self.z.call(module.where)
         self.assertEqual(cwd, self.folder)
         self.assertRegex(environment.pop("FORKSERVER_WORKER"),
-                         r"\A[0-9a-f]+-\d+\Z")
+                         r"\A[0-9a-z]+-\d+\Z")
         self.assertEqual(environment, dict(os.environ))
         self.assertEqual(path[0], self.folder)
         self.assertEqual(argv, sys.argv)

@@ -172,6 +172,17 @@ class Case(unittest.TestCase):
         """)
         self.assert_same("-q", code=0)
 
+    def test_what_tests_execute_carries_the_id_of_their_worker(self):
+        self.write("test_process.py", """
+            import os
+            def test_it():
+                words = os.popen("echo $FORKSERVER_WORKER").read().split()
+                assert len(words) == 1 and words[0] != "of-the-runner"
+        """)
+        result = self.ours("-q", env={"FORKSERVER_WORKER":
+                                      "of-the-runner"})
+        self.assertEqual(result.returncode, 0, result.stdout)
+
     def test_logs_of_the_session_are_written_by_workers(self):
         self.write("test_logs.py", """
             import logging

@@ -40,8 +40,10 @@ class PythonLauncherTest(RunnerTestCase):
                                   **options)
 
     def assert_same(self, *arguments, **options):
-        stock = self.python(*arguments, **options)
-        mine = self.launch(*arguments, **options)
+        # What a worker has besides.
+        environment = {**options.pop("env", {}), "FORKSERVER_WORKER": "its id"}
+        stock = self.python(*arguments, env=environment, **options)
+        mine = self.launch(*arguments, env=environment, **options)
         self.assertEqual(mine.stdout, stock.stdout)
         self.assertEqual(mine.stderr, stock.stderr)
         self.assertEqual(mine.returncode, stock.returncode)

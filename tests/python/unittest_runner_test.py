@@ -395,6 +395,16 @@ class Process(unittest.TestCase):
         self.assertEqual(*outputs)
         self.assertIn("typed", outputs[0])
 
+    def test_what_tests_execute_carries_the_id_of_their_worker(self):
+        self.write("test_process.py", FLAG + '''
+class Process(unittest.TestCase):
+    def test_it(self):
+        print(os.popen("echo id $FORKSERVER_WORKER").read())
+''')
+        process = self.start_python("-m", "forkserver.unittest",
+                                    env={"FORKSERVER_WORKER": "of-the-runner"})
+        self.assertRegex(process.communicate()[0], r"(?m)^id [0-9a-z]+-\d+$")
+
     def test_a_daemon_that_dies_ends_the_run_with_an_error(self):
         self.write("test_hang.py", HANG)
         process = self.start_python("-m", "forkserver.unittest", "-j", "2")

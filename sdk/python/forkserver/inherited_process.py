@@ -2,11 +2,14 @@
 
 A worker has its client's environment and working directory. Tests are to have
 those that their modules and fixtures left in the zygote: all of it (restore),
-or what these changed of what the client gives (restore_changes).
+or what these changed of what the client gives (restore_changes). But for
+FORKSERVER_WORKER, which is the worker's own.
 """
 
 import os
 from typing import Dict, NamedTuple, Optional
+
+from forkserver.protocol import WORKER_VARIABLE
 
 
 class _State(NamedTuple):
@@ -43,7 +46,8 @@ def restore() -> None:
     """In a worker, or in a zygote that was forked from that one."""
     if _state is None:
         return
-    for name in set(os.environ).difference(_state.environment):
+    for name in set(os.environ).difference(_state.environment,
+                                           [WORKER_VARIABLE]):
         del os.environ[name]
     for name, value in _state.environment.items():
         if os.environ.get(name) != value:
@@ -68,7 +72,9 @@ def _now() -> _State:
         folder: Optional[str] = os.getcwd()
     except OSError:
         folder = None
-    return _State(dict(os.environ), folder)
+    environment = dict(os.environ)
+    environment.pop(WORKER_VARIABLE, None)
+    return _State(environment, folder)
 
 
 def _compare(before: _State, after: _State) -> _Changes:

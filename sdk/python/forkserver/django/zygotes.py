@@ -27,6 +27,7 @@ from forkserver.calls import describe_end
 from forkserver.django import inheritance, preload, worker
 from forkserver.errors import (Error, StaleEnvironment, UnknownZygote,
                                ZygoteFailed, ZygoteRetired, ZygoteUnsafe)
+from forkserver.protocol import WORKER_VARIABLE
 
 if TYPE_CHECKING:
     from forkserver.client import Client
@@ -38,8 +39,8 @@ _PROJECT_STEP = "forkserver.django.preload:project"
 _TESTS_STEP = "forkserver.django.preload:tests"
 _PROBE = "forkserver.django.preload:probe"
 _PROBE_SECONDS = 10.0
-# Variables that differ from one shell to the next and mean nothing.
-_OF_A_SHELL = {"_", "SHLVL", "OLDPWD", "COLUMNS", "LINES"}
+# Variables that differ from one shell, or worker, to the next and mean nothing.
+_OF_A_SHELL = {"_", "SHLVL", "OLDPWD", "COLUMNS", "LINES", WORKER_VARIABLE}
 
 
 class Zygotes:

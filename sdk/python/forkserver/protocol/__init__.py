@@ -16,3 +16,6 @@ MAX_ARRAY = 65536
 MAX_MAP = 1024
 MAX_REPORT_BYTES = 512
 MAX_NAME_BYTES = 128
+# Every worker has it in its environment: its id, by which what it executes is
+# found.
+WORKER_VARIABLE = "FORKSERVER_WORKER"

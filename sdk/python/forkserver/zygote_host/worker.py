@@ -12,6 +12,7 @@ from typing import (Any, Callable, List, NamedTuple, NoReturn, Optional,
                     Sequence)
 
 from forkserver.errors import Error, LaunchFailed, UnknownEntry
+from forkserver.protocol import WORKER_VARIABLE
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import ForkWorker, Setup, Started
 from forkserver.protocol.reports import encode_failed
@@ -32,8 +33,6 @@ from forkserver.zygote_host.streams import StreamSettings, flush_streams
 from forkserver.zygote_host.tracebacks import user_frames
 
 SETUP_FAILED_EXIT_CODE = 125
-# Every worker has it, with its id: what it executes is found by it.
-WORKER_VARIABLE = "FORKSERVER_WORKER"
 
 _INTEGER = struct.Struct(">Q")
 

@@ -34,6 +34,9 @@ enum OptionSet : unsigned {
   kServiceOptions = 1u << 19,
   kNoWait = 1u << 20,
   kMaybeServiceName = 1u << 21,
+  kServiceNames = 1u << 22,
+  kProjectFile = 1u << 23,
+  kDryRun = 1u << 24,
 };
 
 struct Command {

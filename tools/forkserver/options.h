@@ -62,6 +62,11 @@ struct Options {
   ServicePolicy policy;
   bool no_wait = false;
 
+  // `up`, `down`, `reload`, `restart`, `check`.
+  std::vector<std::string> names;  // of services
+  std::string project_file;        // empty: the nearest forkserver.toml
+  bool dry_run = false;
+
   bool memory = false;  // `ps`
 
   // `guard`, and what libforkguard calls.

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import textwrap
 import unittest
 
-from daemon_fixture import (MARKER, ZYGOTE_PROGRAM, DaemonTestCase,
+from daemon_fixture import (MARKER, ROOT, ZYGOTE_PROGRAM, DaemonTestCase,
                             SandboxTestCase, alive, read_file, wait_for)
 
 # So that what is left of a test is found.
@@ -580,6 +581,47 @@ class WithoutDaemonTest(SandboxTestCase):
             "message": "'sometimes' is none of no, on-failure, always",
         })
         self.assertEqual(len(problems), 3)
+
+    def page(self):
+        with open(os.path.join(ROOT, "docs/project_file.md"),
+                  encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_example_of_the_page_is_right(self):
+        example = re.search(r"^```toml\n(.*?)^```$", self.page(),
+                            re.MULTILINE | re.DOTALL).group(1)
+        project = self.project("")
+        project.write(example, head="")
+        result = self.run_in(project, "check", code=0)
+        self.assertIn("3 services and 1 zygote", result.stdout)
+
+    def test_the_page_has_every_key_and_no_other(self):
+        rows = {"services": set(), "zygotes": set()}
+        page = self.page()
+        for title, tables in (("Of services and zygotes", rows),
+                              ("Of services", ["services"]),
+                              ("Of zygotes", ["zygotes"])):
+            part = re.search(rf"^### {title}\n(.*?)^##", page,
+                             re.MULTILINE | re.DOTALL).group(1)
+            keys = re.findall(r"^\| `([a-z-]+)` \|", part, re.MULTILINE)
+            for table in tables:
+                rows[table].update(keys)
+        for table, keys in rows.items():
+            project = self.project(f"[{table}.x]\n" + "".join(
+                f"{key} = {{ unknown = {{}} }}\n"
+                for key in sorted(keys | {"zzz"})))
+            problems = json.loads(
+                self.run_in(project, "check", "--json", code=1).stdout)
+            unknown = {each["key"].split(".")[2] for each in problems
+                       if each["message"].startswith("there is no such key")}
+            self.assertEqual(unknown, {"zzz"})
+            # And every option of the command line is a key.
+            command = ["start"] if table == "services" else ["zygote", "start"]
+            known = set(re.findall(r"--([a-z-]+)",
+                                   self.cli(*command, "--help").stdout))
+            known -= {"help", "socket", "json", "replace", "no-wait", "env",
+                      "clean-env"}
+            self.assertEqual(known - keys, set())
 
     def test_exit_codes_of_check(self):
         project = self.project("[services.web]\ncommand = 'x'\n")

@@ -332,7 +332,7 @@ class Reader {
     for (const ZygoteEntry& zygote : project_.zygotes) {
       if (zygote.options.name != order.cycle[0]) continue;
       problems_.Add(
-          zygote.line, "zygotes." + zygote.options.name + ".parent",
+          zygote.parent_line, "zygotes." + zygote.options.name + ".parent",
           "it would be forked from itself: " + Join(order.cycle, " from "));
     }
   }

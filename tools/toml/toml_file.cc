@@ -7,11 +7,33 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
+namespace forkserver {
+namespace {
+struct BrokenAssumption {};
+[[noreturn]] void ThrowBrokenAssumption() { throw BrokenAssumption(); }
+}  // namespace
+}  // namespace forkserver
+
+// toml++ 3.3 takes for granted what a file that is damaged need not be (that a
+// key begins where one is expected): that must not end us.
+#define TOML_ASSERT(expr) \
+  ((expr) ? static_cast<void>(0) : ::forkserver::ThrowBrokenAssumption())
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+#if __has_include(<toml++/impl/unicode.h>)
+// toml++ 3.3 says that letters such as an umlaut, outside of quotes, cannot
+// be; to come there is undefined.
+#include <toml++/impl/forward_declarations.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE return false
+#include <toml++/impl/unicode.h>
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE __builtin_unreachable()
+#endif
 #include <toml++/toml.h>
 
 namespace forkserver {
@@ -86,6 +108,23 @@ std::string ReadWhole(const std::string& path, std::string& text) {
   return wrong;
 }
 
+// Nothing: toml++ cannot say what is wrong.
+std::optional<TomlFile> TryToParse(std::string_view text) {
+  TomlFile file;
+  try {
+    const toml::parse_result parsed = toml::parse(text);
+    if (parsed) {
+      file.root = Convert(parsed.table());
+    } else {
+      file.error = std::string(parsed.error().description());
+      file.error_line = LineOf(parsed.error().source());
+    }
+  } catch (const BrokenAssumption&) {
+    return std::nullopt;
+  }
+  return file;
+}
+
 }  // namespace
 
 const TomlValue* TomlValue::Find(const std::string& key) const {
@@ -96,14 +135,17 @@ const TomlValue* TomlValue::Find(const std::string& key) const {
 }
 
 TomlFile ParseToml(const std::string& text) {
+  if (std::optional<TomlFile> file = TryToParse(text)) return *std::move(file);
   TomlFile file;
-  const toml::parse_result parsed = toml::parse(text);
-  if (parsed) {
-    file.root = Convert(parsed.table());
-    return file;
-  }
-  file.error = std::string(parsed.error().description());
-  file.error_line = LineOf(parsed.error().source());
+  file.error = "this is no TOML";
+  // The first line with which it is none.
+  std::size_t end = 0;
+  do {
+    end = text.find('\n', end);
+    end = end == std::string::npos ? text.size() : end + 1;
+    ++file.error_line;
+  } while (end < text.size() &&
+           TryToParse(std::string_view(text).substr(0, end)));
   return file;
 }
 

@@ -344,6 +344,11 @@ TEST_CASE("what is no TOML is told with its line") {
   CHECK(Wrong("[services.a]\ncommand = 'a'\ncommand = 'b'\n").substr(0, 3) ==
         "3: ");
   CHECK(Wrong("[services.a]\ncommand = 'a\n").substr(0, 3) == "2: ");
+  // What toml++ has no words for.
+  CHECK(Wrong("[services.a]\n[[[b]]]\nx = 1\n") == "2: this is no TOML\n");
+  CHECK(Wrong("[&") == "1: this is no TOML\n");
+  CHECK(Wrong("\n[services.a]\ngr\xc3\xb6\xc3\x9f = 1\n").substr(0, 3) ==
+        "3: ");
 }
 
 TEST_CASE("the part of the tests is not read here") {

@@ -617,8 +617,9 @@ class WithoutDaemonTest(SandboxTestCase):
             self.assertEqual(unknown, {"zzz"})
             # And every option of the command line is a key.
             command = ["start"] if table == "services" else ["zygote", "start"]
-            known = set(re.findall(r"--([a-z-]+)",
-                                   self.cli(*command, "--help").stdout))
+            known = set(re.findall(r"^  +--([a-z-]+)",
+                                   self.cli(*command, "--help").stdout,
+                                   re.MULTILINE))
             known -= {"help", "socket", "json", "replace", "no-wait", "env",
                       "clean-env"}
             self.assertEqual(known - keys, set())

@@ -52,6 +52,7 @@ bool IsAsWanted(ServiceState state) {
 
 std::vector<Needing> NeedsOf(const std::vector<ServiceEntry>& services) {
   std::vector<Needing> things;
+  things.reserve(services.size());
   for (const ServiceEntry& service : services) {
     things.push_back({service.options.name, service.options.policy.after});
   }
@@ -63,8 +64,10 @@ template <typename Info, typename Needs>
 void AddRemovals(Kind kind, const std::vector<const Info*>& gone, Needs needs,
                  const std::string& why, std::vector<Step>& steps) {
   std::vector<Needing> things;
-  for (const Info* const info : gone)
+  things.reserve(gone.size());
+  for (const Info* const info : gone) {
     things.push_back({info->name, needs(*info)});
+  }
   std::vector<std::size_t> order = SortByNeed(things).order;
   std::reverse(order.begin(), order.end());
   for (const std::size_t i : order) {

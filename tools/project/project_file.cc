@@ -174,6 +174,7 @@ class Reader {
     for (const std::string& variable : common_.variables) set(variable);
     for (const std::string& variable : own.variables) set(variable);
     std::vector<std::string> environment;
+    environment.reserve(all.size());
     for (const auto& [name, variable] : all) environment.push_back(variable);
     return environment;
   }

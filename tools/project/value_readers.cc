@@ -100,6 +100,7 @@ void ReadTable(const TomlValue& table, const std::string& prefix,
       continue;
     }
     std::vector<std::string> names;
+    names.reserve(known.size());
     for (const KnownKey& each : known) names.push_back(each.name);
     problems.AddUnknownKey(entry, key, names);
   }

@@ -47,7 +47,6 @@ int LineOf(const toml::source_region& where) {
 }
 
 // Not deeper than toml++ reads, which has a limit.
-// NOLINTNEXTLINE(misc-no-recursion)
 TomlValue Convert(const toml::node& node) {
   TomlValue value;
   value.line = LineOf(node.source());
@@ -138,14 +137,17 @@ TomlFile ParseToml(const std::string& text) {
   if (std::optional<TomlFile> file = TryToParse(text)) return *std::move(file);
   TomlFile file;
   file.error = "this is no TOML";
-  // The first line with which it is none.
-  std::size_t end = 0;
-  do {
-    end = text.find('\n', end);
-    end = end == std::string::npos ? text.size() : end + 1;
-    ++file.error_line;
-  } while (end < text.size() &&
-           TryToParse(std::string_view(text).substr(0, end)));
+  // It reads from left to right, and fails from some line on.
+  std::vector<std::size_t> ends;
+  for (std::size_t at = text.find('\n'); at != std::string::npos;
+       at = text.find('\n', at + 1)) {
+    ends.push_back(at + 1);
+  }
+  const auto first =
+      std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) {
+        return TryToParse(std::string_view(text).substr(0, end)).has_value();
+      });
+  file.error_line = static_cast<int>(first - ends.begin()) + 1;
   return file;
 }
 

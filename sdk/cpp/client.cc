@@ -112,6 +112,13 @@ Result<ZygoteInfo> Client::StartZygote(const ZygoteOptions& options) {
   return impl_->session()->StartZygote(options);
 }
 
+Result<std::string> Client::CompareZygote(const ZygoteOptions& options) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("CompareZygote");
+  return impl_->session()->CompareZygote(options);
+}
+
 Result<void> Client::StopZygote(const std::string& name) {
   auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
   if (!checked) return checked;
@@ -149,6 +156,13 @@ Result<ServiceInfo> Client::RestartService(const std::string& name,
   if (!checked) return checked.error();
   if (!impl_->session()) return Disabled("RestartService");
   return impl_->session()->RestartService(name, no_wait);
+}
+
+Result<std::string> Client::CompareService(const ServiceOptions& options) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("CompareService");
+  return impl_->session()->CompareService(options);
 }
 
 Result<Worker> Client::Fork(const ForkOptions& options) {
@@ -263,6 +277,24 @@ void Client::StopZygoteAsync(const std::string& name,
   if (!checked) return done(checked.error());
   if (!impl_->session()) return done(Disabled("StopZygoteAsync"));
   impl_->session()->StopZygoteAsync(name, std::move(done));
+}
+
+void Client::StartServiceAsync(const ServiceOptions& options,
+                               std::function<void(Result<ServiceInfo>)> done) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kAsync);
+  if (!checked) return done(checked.error());
+  if (!impl_->session()) return done(Disabled("StartServiceAsync"));
+  impl_->session()->StartServiceAsync(options, std::move(done));
+}
+
+void Client::StopServiceAsync(const std::string& name,
+                              std::optional<std::chrono::milliseconds> grace,
+                              bool remove,
+                              std::function<void(Result<ServiceInfo>)> done) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kAsync);
+  if (!checked) return done(checked.error());
+  if (!impl_->session()) return done(Disabled("StopServiceAsync"));
+  impl_->session()->StopServiceAsync(name, grace, remove, std::move(done));
 }
 
 void Client::OnExit(const std::string& worker_id,

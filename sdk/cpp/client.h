@@ -135,6 +135,9 @@ struct ZygoteOptions : ProcessOptions {
   // many. A request that meets one costs no fork. 0 and 0: none.
   int spares_min = 0;
   int spares_max = 0;
+  // The file of the project that it belongs to, or empty. Then everything here
+  // is part of its identity, and one of another project is never joined.
+  std::string project;
   ZygoteOptions() { null_streams = true; }
 };
 
@@ -151,6 +154,9 @@ struct ServiceOptions : ProcessOptions {
   bool replace = false;
   // Do not wait until it is ready.
   bool no_wait = false;
+  // The file of the project that it belongs to, or empty. One that belongs to
+  // another project, or to none, is not touched: "service_conflict".
+  std::string project;
   ServiceOptions() { null_streams = true; }
 };
 
@@ -189,6 +195,9 @@ class Client {
   // Starts a zygote or joins the one of that name and identity; returns when
   // it is ready. Errors: "zygote_conflict", "zygote_failed", "zygote_unsafe".
   Result<ZygoteInfo> StartZygote(const ZygoteOptions& options);
+  // In what the one of that name differs from what StartZygote with these
+  // options would make, or empty. Changes nothing. Error "unknown_zygote".
+  Result<std::string> CompareZygote(const ZygoteOptions& options);
   // Retires it: no new forks; its workers go on.
   Result<void> StopZygote(const std::string& name);
 
@@ -238,6 +247,8 @@ class Client {
   // Stops it and starts it again; returns as StartService does.
   Result<ServiceInfo> RestartService(const std::string& name,
                                      bool no_wait = false);
+  // As CompareZygote: "its command and its environment (PORT)".
+  Result<std::string> CompareService(const ServiceOptions& options);
 
   Result<Snapshot> List();
   Result<DaemonStatus> Status();
@@ -259,8 +270,8 @@ class Client {
   int descriptor() const;
   Result<void> Process();
 
-  // As Spawn, Fork, StartZygote and StopZygote, answered by a callback. Several
-  // may be under way.
+  // As Spawn, Fork, StartZygote and so on, answered by a callback. Several may
+  // be under way.
   // The request is sent when the call returns. May block while the daemon
   // does not read. A failure to send is answered by the callback as well.
   // Callbacks, of this call and of others, may run before it returns.
@@ -272,6 +283,12 @@ class Client {
                         std::function<void(Result<ZygoteInfo>)> done);
   void StopZygoteAsync(const std::string& name,
                        std::function<void(Result<void>)> done);
+  void StartServiceAsync(const ServiceOptions& options,
+                         std::function<void(Result<ServiceInfo>)> done);
+  void StopServiceAsync(const std::string& name,
+                        std::optional<std::chrono::milliseconds> grace,
+                        bool remove,
+                        std::function<void(Result<ServiceInfo>)> done);
   // Calls `done` once, with the exit record of a worker of this client, which
   // may have ended already; then perhaps before OnExit returns. It does not
   // use the record up: Wait and Stop return it as well. (Of those that only

@@ -55,6 +55,7 @@ Result<Session::Prepared<protocol::ZygoteStart>> Session::PrepareZygoteStart(
   request.entry_deadline_ms = options.entry_deadline.count();
   request.spares_min = options.spares_min;
   request.spares_max = options.spares_max;
+  request.project = options.project;
   result.fds = std::move(prepared->fds);
   return result;
 }
@@ -65,6 +66,15 @@ Result<ZygoteInfo> Session::StartZygote(const ZygoteOptions& options) {
   auto reply = Ask<protocol::ZygoteReply>(prepared->request, prepared->fds);
   if (!reply) return reply.error();
   return std::move(reply->zygote);
+}
+
+Result<std::string> Session::CompareZygote(const ZygoteOptions& options) {
+  auto prepared = PrepareZygoteStart(options);
+  if (!prepared) return prepared.error();
+  prepared->request.compare = true;
+  auto reply = Ask<protocol::ZygoteReply>(prepared->request, prepared->fds);
+  if (!reply) return reply.error();
+  return std::move(reply->difference);
 }
 
 Result<void> Session::StopZygote(const std::string& name) {

@@ -48,6 +48,7 @@ class Session {
                         std::function<void(Result<ZygoteInfo>)> done);
   void StopZygoteAsync(const std::string& name,
                        std::function<void(Result<void>)> done);
+  Result<std::string> CompareZygote(const ZygoteOptions& options);
   Result<void> StopZygote(const std::string& name);
 
   Result<ServiceInfo> StartService(const ServiceOptions& options);
@@ -56,6 +57,13 @@ class Session {
       const std::string& name, std::optional<std::chrono::milliseconds> grace,
       bool remove);
   Result<ServiceInfo> RestartService(const std::string& name, bool no_wait);
+  Result<std::string> CompareService(const ServiceOptions& options);
+  void StartServiceAsync(const ServiceOptions& options,
+                         std::function<void(Result<ServiceInfo>)> done);
+  void StopServiceAsync(const std::string& name,
+                        std::optional<std::chrono::milliseconds> grace,
+                        bool remove,
+                        std::function<void(Result<ServiceInfo>)> done);
 
   Result<ExitRecord> Wait(const std::string& worker_id,
                           std::optional<std::chrono::milliseconds> timeout);
@@ -107,6 +115,12 @@ class Session {
       const ForkOptions& options, int result_fd);
   static Result<Prepared<protocol::ZygoteStart>> PrepareZygoteStart(
       const ZygoteOptions& options);
+  static Result<protocol::ServiceStart> PrepareServiceStart(
+      const ServiceOptions& options);
+  // Sends a request about a service; `done` is called back with its answer.
+  template <typename Request>
+  void AskAboutService(const Result<Request>& request,
+                       std::function<void(Result<ServiceInfo>)> done);
   // Sends it and blocks until its worker has ended.
   template <typename Request>
   Result<ExitRecord> RunToExit(Result<Prepared<Request>> prepared);

@@ -205,6 +205,11 @@ struct ZygoteStart {
   // How many workers it forks in advance; 0 and 0: none.
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
+  // Whose it is, as of ServiceStart. Then all of `setup` and of this request
+  // is part of its identity.
+  std::string project;
+  // As of ServiceStart.
+  bool compare = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -221,16 +226,21 @@ struct ZygoteStart {
                     std::int64_t{10'000});
     visit.Optional("spares_min", self.spares_min);
     visit.Optional("spares_max", self.spares_max);
+    visit.Optional("project", self.project);
+    visit.Optional("compare", self.compare);
   }
 };
 
 struct ZygoteReply {
   static constexpr char kType[] = "zygote_reply";
   ZygoteInfo zygote;
+  // Of `compare`: "argv, environment (LD_PRELOAD)", or empty.
+  std::string difference;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
     visit.Required("zygote", self.zygote);
+    visit.Optional("difference", self.difference);
   }
 };
 

@@ -30,6 +30,12 @@ struct ServiceStart {
   // anew.
   bool replace = false;
   bool no_wait = false;
+  // Whose it is: the path of a project file, or empty. One of another project,
+  // or of none, is never taken over by a project.
+  std::string project;
+  // Nothing is done; the answer says in what it differs from the one that is
+  // known.
+  bool compare = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -39,6 +45,8 @@ struct ServiceStart {
     visit.Required("policy", self.policy);
     visit.Optional("replace", self.replace);
     visit.Optional("no_wait", self.no_wait);
+    visit.Optional("project", self.project);
+    visit.Optional("compare", self.compare);
   }
 };
 
@@ -76,10 +84,13 @@ struct ServiceRestart {
 struct ServiceReply {
   static constexpr char kType[] = "service_reply";
   ServiceInfo service;
+  // Of `compare`: "its command and its environment (PORT)", or empty.
+  std::string difference;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
     visit.Required("service", self.service);
+    visit.Optional("difference", self.difference);
   }
 };
 

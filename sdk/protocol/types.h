@@ -312,6 +312,7 @@ struct ZygoteInfo {
   // How many workers it forks in advance.
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
+  std::string project;  // the file of the project that it belongs to, or empty
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -332,6 +333,7 @@ struct ZygoteInfo {
     visit.Optional("quarantine", self.quarantine);
     visit.Optional("spares_min", self.spares_min);
     visit.Optional("spares_max", self.spares_max);
+    visit.Optional("project", self.project);
   }
 };
 
@@ -385,7 +387,8 @@ struct ServiceInfo {
   std::string why;            // why it failed, waits or is in backoff
   std::vector<std::string> argv;
   ServicePolicy policy;
-  std::string log;                 // the file that has its output, or empty
+  std::string project;  // the file of the project that it belongs to, or empty
+  std::string log;      // the file that has its output, or empty
   std::optional<ExitRecord> exit;  // of its last run that has ended
 
   template <typename Self, typename Visitor>
@@ -403,6 +406,7 @@ struct ServiceInfo {
     visit.Optional("why", self.why);
     visit.Required("argv", self.argv);
     visit.Required("policy", self.policy);
+    visit.Optional("project", self.project);
     visit.Optional("log", self.log);
     visit.Optional("exit", self.exit);
   }

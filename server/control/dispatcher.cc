@@ -300,13 +300,20 @@ Result<void> Dispatcher::HandleZygoteStart(Connection& connection,
   const Supervisor::Requester requester = RequesterOf(connection);
   auto request = frame.message->Decode<protocol::ZygoteStart>();
   if (!request) return request.error();
+  const std::uint64_t id = frame.message->envelope().id;
+  if (request->compare) {
+    auto compared = supervisor_.CompareZygote(*request);
+    if (!compared) return compared.error();
+    Reply(connection, id, *std::move(compared));
+    return {};
+  }
   auto key = supervisor_.StartZygote(requester, std::move(*request),
                                      std::move(frame.fds));
   if (!key) return key.error();
-  const std::uint64_t id = frame.message->envelope().id;
   const Zygote* const zygote = supervisor_.FindZygote(*key);
   if (zygote != nullptr && zygote->state == ZygoteState::kReady) {
-    Reply(connection, id, protocol::ZygoteReply{supervisor_.InfoOf(*zygote)});
+    Reply(connection, id,
+          protocol::ZygoteReply{supervisor_.InfoOf(*zygote), {}});
     return {};
   }
   zygote_waiters_[*key].push_back({connection.id(), id, false, false});

@@ -126,7 +126,8 @@ void Dispatcher::On(const ZygoteChanged& event) {
         Connection* const connection = Find(waiter.owner);
         if (connection == nullptr) continue;
         connection->waits_on.erase(event.key);
-        Reply(*connection, waiter.request, protocol::ZygoteReply{event.zygote});
+        Reply(*connection, waiter.request,
+              protocol::ZygoteReply{event.zygote, {}});
       }
       zygote_waiters_.erase(waiting);
     }

@@ -25,15 +25,23 @@ Result<void> Dispatcher::HandleServiceStart(Connection& connection,
                      "a service takes no descriptors of its client");
   }
   const std::string name = request->name;
+  const std::uint64_t id = frame.message->envelope().id;
+  if (request->compare) {
+    auto difference = services_.Compare(requester, *std::move(request));
+    if (!difference) return difference.error();
+    Reply(connection, id,
+          protocol::ServiceReply{services_.InfoOf(*services_.Find(name)),
+                                 *std::move(difference)});
+    return {};
+  }
   const bool no_wait = request->no_wait;
   if (auto started = services_.Start(requester, std::move(*request));
       !started) {
     return started.error();
   }
-  const std::uint64_t id = frame.message->envelope().id;
   if (no_wait) {
     Reply(connection, id,
-          protocol::ServiceReply{services_.InfoOf(*services_.Find(name))});
+          protocol::ServiceReply{services_.InfoOf(*services_.Find(name)), {}});
   } else {
     AwaitService(connection, name, {connection.id(), id, true});
   }
@@ -54,7 +62,7 @@ Result<void> Dispatcher::HandleServiceStop(Connection& connection,
   const std::uint64_t id = frame.message->envelope().id;
   if (services_.Find(request->name) == nullptr) {
     last->state = ServiceState::kStopped;
-    Reply(connection, id, protocol::ServiceReply{*std::move(last)});
+    Reply(connection, id, protocol::ServiceReply{*std::move(last), {}});
     return {};
   }
   AwaitService(connection, request->name, {connection.id(), id, false});
@@ -72,7 +80,7 @@ Result<void> Dispatcher::HandleServiceRestart(Connection& connection,
   if (request->no_wait) {
     Reply(connection, id,
           protocol::ServiceReply{
-              services_.InfoOf(*services_.Find(request->name))});
+              services_.InfoOf(*services_.Find(request->name)), {}});
   } else {
     AwaitService(connection, request->name, {connection.id(), id, true});
   }
@@ -109,7 +117,7 @@ bool Dispatcher::AnswerAboutService(const ServiceWaiter& waiter,
                 : "")));
     MarkDirty(*connection);
   } else {
-    Reply(*connection, waiter.request, protocol::ServiceReply{service});
+    Reply(*connection, waiter.request, protocol::ServiceReply{service, {}});
   }
   return true;
 }

@@ -31,6 +31,7 @@ std::string DescribeDifference(const ServiceDefinition& a,
 struct Service {
   std::uint64_t number = 0;
   std::string name;
+  std::string project;  // the file of the project that it belongs to, or empty
   ServiceDefinition definition;
   std::optional<ServiceDefinition> next_definition;  // once it is stopped
 

@@ -89,6 +89,18 @@ bool IsUp(ServiceState state) {
          state == ServiceState::kRestarting || state == ServiceState::kFailing;
 }
 
+Error UnknownService(const std::string& name) {
+  return MakeError(error_code::kUnknownService,
+                   "there is no service '" + name + "'",
+                   "see `forkserver services` for those that are known");
+}
+
+// What it is, or what it will be once it is stopped.
+const ServiceDefinition& CurrentDefinition(const Service& service) {
+  return service.next_definition ? *service.next_definition
+                                 : service.definition;
+}
+
 // Who is after it would wait in vain.
 bool IsDown(ServiceState state) {
   return state == ServiceState::kStopped || state == ServiceState::kFailed;
@@ -134,6 +146,23 @@ Result<void> Services::Check(const protocol::ServiceStart& request) const {
   return CheckDependencies(request);
 }
 
+// A start by hand of a project's service leaves it the project's: its next
+// `reload` sees what has changed.
+Result<void> Services::CheckProject(
+    const protocol::ServiceStart& request) const {
+  const Service* const service = Find(request.name);
+  if (service == nullptr || request.project.empty() ||
+      request.project == service->project) {
+    return {};
+  }
+  return MakeError(
+      error_code::kServiceConflict,
+      "there is a service '" + request.name + "' already, " +
+          (service->project.empty() ? "which belongs to no project"
+                                    : "which belongs to " + service->project),
+      "call it otherwise, or `forkserver remove " + request.name + "`");
+}
+
 Result<void> Services::CheckDependencies(
     const protocol::ServiceStart& request) const {
   // Every service that it would be after, near and far.
@@ -173,8 +202,7 @@ Result<ServiceDefinition> Services::MakeDefinition(
     return Bad("a service takes no descriptors of its client",
                "its input is /dev/null, its output goes to its log");
   }
-  if (definition.zygote.empty() == definition.setup.argv.empty() &&
-      definition.setup.entry.empty()) {
+  if (definition.zygote.empty() && definition.setup.argv.empty()) {
     return Bad("a service needs a command, or a zygote and an entry");
   }
   return definition;
@@ -191,7 +219,9 @@ Result<void> Services::Start(const Supervisor::Requester& requester,
     CheckWaiting();
     return {};
   }
+  if (auto checked = CheckProject(request); !checked) return checked;
   const bool replace = request.replace;
+  std::string project = std::move(request.project);
   auto definition = MakeDefinition(requester, std::move(request));
   if (!definition) return definition.error();
   const auto found = services_.find(name);
@@ -201,6 +231,7 @@ Result<void> Services::Start(const Supervisor::Requester& requester,
   Service& service = services_[name];
   service.number = ++last_number_;
   service.name = name;
+  service.project = std::move(project);
   service.since_ns = MonotonicNanoseconds();
   numbers_[service.number] = &service;
   Define(service, std::move(*definition));
@@ -209,11 +240,20 @@ Result<void> Services::Start(const Supervisor::Requester& requester,
   return {};
 }
 
+Result<std::string> Services::Compare(const Supervisor::Requester& requester,
+                                      protocol::ServiceStart request) const {
+  const Service* const service = Find(request.name);
+  if (service == nullptr) return UnknownService(request.name);
+  if (auto checked = CheckProject(request); !checked) return checked.error();
+  auto definition = MakeDefinition(requester, std::move(request));
+  if (!definition) return definition.error();
+  return DescribeDifference(CurrentDefinition(*service), *definition);
+}
+
 Result<void> Services::Redefine(Service& service, ServiceDefinition definition,
                                 bool replace) {
-  const ServiceDefinition& current =
-      service.next_definition ? *service.next_definition : service.definition;
-  const std::string difference = DescribeDifference(current, definition);
+  const std::string difference =
+      DescribeDifference(CurrentDefinition(service), definition);
   service.remove = false;
   if (!IsUp(service.state)) {
     Define(service, std::move(definition));
@@ -241,9 +281,7 @@ Result<void> Services::Redefine(Service& service, ServiceDefinition definition,
 Result<Service*> Services::FindKnown(const std::string& name) {
   const auto found = services_.find(name);
   if (found != services_.end()) return &found->second;
-  return MakeError(error_code::kUnknownService,
-                   "there is no service '" + name + "'",
-                   "see `forkserver status` for those that are known");
+  return UnknownService(name);
 }
 
 Result<void> Services::Stop(const protocol::ServiceStop& request) {
@@ -294,6 +332,7 @@ ServiceInfo Services::InfoOf(const Service& service) const {
   info.why = service.why;
   info.argv = definition.setup.argv;
   info.policy = definition.policy;
+  info.project = service.project;
   info.log = LogPath(service);
   info.exit = service.exit;
   return info;

@@ -61,6 +61,9 @@ class Services {
   // the events. Errors: "bad_request", "unknown_service", "service_conflict".
   Result<void> Start(const Supervisor::Requester& requester,
                      protocol::ServiceStart request);
+  // In what the service that is known differs from this one, or empty.
+  Result<std::string> Compare(const Supervisor::Requester& requester,
+                              protocol::ServiceStart request) const;
   Result<void> Stop(const protocol::ServiceStop& request);
   Result<void> Restart(const std::string& name);
   // Null: there is none.
@@ -76,6 +79,7 @@ class Services {
   Services(Supervisor& supervisor, PollSet poll_set, Options options);
 
   Result<void> Check(const protocol::ServiceStart& request) const;
+  Result<void> CheckProject(const protocol::ServiceStart& request) const;
   Result<void> CheckDependencies(const protocol::ServiceStart& request) const;
   static Result<ServiceDefinition> MakeDefinition(
       const Supervisor::Requester& requester, protocol::ServiceStart request);

@@ -63,6 +63,10 @@ class Supervisor {
   Result<ProcessKey> StartZygote(const Requester& requester,
                                  protocol::ZygoteStart request,
                                  std::vector<UniqueFd> fds);
+  // As StartZygote, but nothing is done: the answer's `difference` says in what
+  // the one that is there differs.
+  Result<protocol::ZygoteReply> CompareZygote(
+      const protocol::ZygoteStart& request);
   Result<void> StopZygote(const std::string& name);
   const Zygote* FindZygote(ProcessKey key) { return zygotes_.Find(key); }
   ZygoteInfo InfoOf(const Zygote& zygote) const {

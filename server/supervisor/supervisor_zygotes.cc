@@ -74,6 +74,18 @@ Error UnsafeError(const Zygote& zygote) {
 
 }  // namespace
 
+Result<protocol::ZygoteReply> Supervisor::CompareZygote(
+    const protocol::ZygoteStart& request) {
+  auto setup = protocol::DecodeBody<protocol::Setup>(request.setup.data);
+  if (!setup) return setup.error();
+  auto difference =
+      zygotes_.Compare(request, ZygoteIdentity::Of(request, *setup));
+  if (!difference) return difference.error();
+  return protocol::ZygoteReply{
+      zygotes_.InfoOf(*zygotes_.FindByName(request.name)),
+      *std::move(difference)};
+}
+
 Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
                                            protocol::ZygoteStart request,
                                            std::vector<UniqueFd> fds) {
@@ -151,7 +163,8 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   // Only now: a launch that fails must not cost the old one.
   if (plan->replaced != nullptr) RetireZygote(plan->replaced->key);
   const Zygote& added = zygotes_.Add(std::move(zygote));
-  events_.push_back(
+  // In place: g++ 12 takes the moved variant for uninitialized.
+  events_.emplace_back(
       ZygoteChanged{added.key, "zygote_starting", zygotes_.InfoOf(added)});
   return added.key;
 }

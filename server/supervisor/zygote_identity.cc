@@ -6,6 +6,9 @@
 #include <iterator>
 #include <set>
 #include <string_view>
+#include <utility>
+
+#include "sdk/protocol/codec.h"
 
 namespace forkserver::server {
 namespace {
@@ -65,12 +68,32 @@ std::string DescribeDifferences(const std::vector<std::string>& left,
 
 ZygoteIdentity ZygoteIdentity::Of(const protocol::ZygoteStart& request,
                                   const protocol::Setup& setup) {
-  return {setup.argv,
-          setup.cwd,
-          request.binary,
-          request.parent,
-          request.preload,
-          FrozenVariables(setup.env, FrozenPatterns(request.freeze))};
+  ZygoteIdentity identity = {
+      setup.argv,
+      setup.cwd,
+      request.binary,
+      request.parent,
+      request.preload,
+      FrozenVariables(setup.env, FrozenPatterns(request.freeze)),
+      request.project,
+      {},
+      {}};
+  if (request.project.empty()) return identity;
+  identity.environment = setup.env;
+  std::sort(identity.environment.begin(), identity.environment.end());
+  protocol::Setup bare = setup;
+  bare.argv.clear();
+  bare.cwd.clear();
+  bare.env.clear();
+  protocol::ZygoteStart rest;
+  rest.setup.data = protocol::EncodeBody(bare);
+  rest.freeze = request.freeze;
+  rest.audit_policy = request.audit_policy;
+  rest.entry_deadline_ms = request.entry_deadline_ms;
+  rest.spares_min = request.spares_min;
+  rest.spares_max = request.spares_max;
+  identity.rest = protocol::EncodeBody(rest);
+  return identity;
 }
 
 std::string ZygoteIdentity::DifferencesTo(const ZygoteIdentity& other) const {
@@ -85,8 +108,14 @@ std::string ZygoteIdentity::DifferencesTo(const ZygoteIdentity& other) const {
   add(binary != other.binary, "program file");
   add(parent != other.parent, "parent");
   add(preload != other.preload, "preload list");
-  const std::string variables = DescribeDifferences(frozen, other.frozen);
+  // Who asks for no project's takes that of a project as it is.
+  const bool whole = !project.empty() && project == other.project;
+  const std::string variables =
+      whole ? DescribeDifferences(environment, other.environment)
+            : DescribeDifferences(frozen, other.frozen);
   add(!variables.empty(), "environment (" + variables + ")");
+  add(whole && rest != other.rest,
+      "set-up (umask, limits, niceness, audit, spares, entry deadline)");
   return text;
 }
 
@@ -109,6 +138,11 @@ std::string ZygoteIdentity::Digest() const {
   mix(parent);
   mix_all(preload);
   mix_all(frozen);
+  if (!project.empty()) {
+    mix(project);
+    mix_all(environment);
+    mix(rest);
+  }
   char digits[17];
   std::snprintf(digits, sizeof(digits), "%016llx",
                 static_cast<unsigned long long>(hash));

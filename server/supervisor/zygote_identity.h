@@ -29,6 +29,11 @@ struct ZygoteIdentity {
   std::string parent;
   std::vector<std::string> preload;
   std::vector<std::string> frozen;  // variables, sorted
+  // Of a project's zygote, which is to be no other than its file says: whose
+  // it is, all variables, and everything else of the request.
+  std::string project;
+  std::vector<std::string> environment;  // sorted
+  std::string rest;
 
   static ZygoteIdentity Of(const protocol::ZygoteStart& request,
                            const protocol::Setup& setup);

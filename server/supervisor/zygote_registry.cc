@@ -3,6 +3,22 @@
 #include <utility>
 
 namespace forkserver::server {
+namespace {
+
+// A project takes over none that is not its own.
+Result<void> CheckProject(const protocol::ZygoteStart& request,
+                          const Zygote& existing) {
+  const std::string& owner = existing.identity.project;
+  if (request.project.empty() || request.project == owner) return {};
+  return MakeError(
+      error_code::kZygoteConflict,
+      "there is a zygote '" + request.name + "' already, " +
+          (owner.empty() ? "which belongs to no project"
+                         : "which belongs to " + owner),
+      "call it otherwise, or `forkserver zygote stop " + request.name + "`");
+}
+
+}  // namespace
 
 Error ZygoteRegistry::UnknownZygote(const std::string& name) {
   return MakeError(error_code::kUnknownZygote,
@@ -40,6 +56,9 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
   if (Zygote* const existing = FindByName(request.name)) {
     const std::string differences = identity.DifferencesTo(existing->identity);
     const bool usable = existing->state != ZygoteState::kQuarantined;
+    if (auto checked = CheckProject(request, *existing); !checked) {
+      return checked.error();
+    }
     if (differences.empty() && usable) {
       plan.existing = existing;
       return plan;
@@ -69,6 +88,19 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
         "start a zygote of its own with this environment");
   }
   return plan;
+}
+
+Result<std::string> ZygoteRegistry::Compare(
+    const protocol::ZygoteStart& request, const ZygoteIdentity& identity) {
+  const Zygote* const existing = FindByName(request.name);
+  if (existing == nullptr) return UnknownZygote(request.name);
+  if (auto checked = CheckProject(request, *existing); !checked) {
+    return checked.error();
+  }
+  if (existing->state == ZygoteState::kQuarantined) {
+    return "it is quarantined: " + existing->quarantine;
+  }
+  return identity.DifferencesTo(existing->identity);
 }
 
 Zygote& ZygoteRegistry::Add(Zygote zygote) {
@@ -130,6 +162,7 @@ ZygoteInfo ZygoteRegistry::InfoOf(const Zygote& zygote) const {
   info.pid = zygote.pid;
   info.state = zygote.state;
   info.parent = zygote.identity.parent;
+  info.project = zygote.identity.project;
   info.identity = zygote.identity.Digest();
   info.keep = zygote.keep;
   info.workers = zygote.workers;

@@ -76,6 +76,10 @@ class ZygoteRegistry {
   Result<StartPlan> PlanStart(const protocol::ZygoteStart& request,
                               const ZygoteIdentity& identity);
 
+  // In what the one of that name differs from this request, or empty.
+  Result<std::string> Compare(const protocol::ZygoteStart& request,
+                              const ZygoteIdentity& identity);
+
   Zygote& Add(Zygote zygote);
   void Erase(ProcessKey key);
   // It does not answer to its name any more, nor do those forked from it.

@@ -9,7 +9,7 @@ from daemon_fixture import ZYGOTE_PROGRAM, DaemonTestCase, wait_for
 ZYGOTE_KEYS = [
     "name", "id", "pid", "state", "parent", "identity", "keep", "workers",
     "forks", "argv", "entries", "preloads", "audit_policy", "audit",
-    "quarantine", "spares_min", "spares_max",
+    "quarantine", "spares_min", "spares_max", "project",
 ]
 
 

@@ -8,6 +8,7 @@
 #include "tools/forkserver/login_commands.h"
 #include "tools/forkserver/logs_command.h"
 #include "tools/forkserver/metrics_command.h"
+#include "tools/forkserver/project_commands.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
@@ -95,10 +96,13 @@ constexpr Command kCommands[] = {
      kJsonOption | kServiceName | kProcessOptions | kServiceOptions | kNoWait |
          kWords,
      kUsage, StartService},
-    {"restart", "NAME [options]", "Stop a service and start it again.",
-     "Returns when it is ready.\n"
+    {"restart", "[NAME] [options]",
+     "Stop a service, or all of a project, and start again.",
+     "Returns when it is ready. Without NAME: those of forkserver.toml, as it\n"
+     "is now.\n"
      "Example:\n  forkserver restart web",
-     kJsonOption | kServiceName | kNoWait, kUsage, RestartService},
+     kJsonOption | kMaybeServiceName | kProjectFile | kNoWait, kUsage,
+     RestartServiceOrProject},
     {"stop", "NAME|ID [options]",
      "Stop a service or worker and all that it started: TERM, grace, KILL.",
      "Returns when nothing of it is left. A second one means now.\n"
@@ -117,6 +121,40 @@ constexpr Command kCommands[] = {
     {"services", "[options]", "List the services.",
      "Example:\n  forkserver services --json | jq -r '.[].name'", kJsonOption,
      kUsage, ListServices},
+    {"up", "[NAME...] [options]",
+     "Start the zygotes and services of forkserver.toml.",
+     "All of them, or NAME... and what they need. Returns when they are "
+     "ready.\n"
+     "What runs already is left alone. Starts a daemon if none runs.\n"
+     "Example:\n  forkserver up\n"
+     "Exit codes:\n"
+     "  0      all are ready\n"
+     "  1      some are not, and it says why\n"
+     "  2      something is wrong in the file, or wrong usage\n"
+     "  125    no daemon, or it was lost",
+     kJsonOption | kServiceNames | kProjectFile | kDryRun | kNoWait, kUsage,
+     BringUp},
+    {"down", "[NAME...] [options]",
+     "Stop and forget the services and zygotes of forkserver.toml.",
+     "All of them, or NAME... and what is after them; those first.\n"
+     "Example:\n  forkserver down",
+     kJsonOption | kServiceNames | kProjectFile | kDryRun | kStopOptions,
+     kUsage, TakeDown},
+    {"reload", "[options]",
+     "Bring about what has changed in forkserver.toml, and nothing else.",
+     "Starts what is new, replaces what has changed and says in what, removes\n"
+     "what is not in the file any more.\n"
+     "Example:\n  forkserver reload --dry-run\n"
+     "Exit codes: as of `forkserver up`",
+     kJsonOption | kProjectFile | kDryRun | kNoWait, kUsage, ReloadProject},
+    {"check", "[options]", "Tell everything that is wrong in forkserver.toml.",
+     "One line for each, as forkserver.toml:12: services.web.restart: ...\n"
+     "Example:\n  forkserver check\n"
+     "Exit codes:\n"
+     "  0      nothing is wrong\n"
+     "  1      something is\n"
+     "  2      there is no such file, or wrong usage",
+     kJsonOption | kProjectFile, kUsage, CheckProject},
     {"doctor", "[PID] [options] [-- CMD...]",
      "Tell whether a process is safe to fork, and if not, why.",
      "Without PID: this session, its daemon and zygotes. The process is "

@@ -39,6 +39,9 @@ enum OptionSet : unsigned {
   // Its words are a command line that is being typed.
   kCompletes = 1u << 24,
   kLoginOptions = 1u << 25,
+  kServiceNames = 1u << 26,
+  kProjectFile = 1u << 27,
+  kDryRun = 1u << 28,
 };
 
 struct Command {

@@ -158,8 +158,24 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
   if (has(kServiceName)) {
     app.add_option("NAME", options.service, "The service")->required();
   }
+  CLI::Option* maybe_name = nullptr;
   if (has(kMaybeServiceName)) {
-    app.add_option("NAME", options.service, "The service");
+    maybe_name = app.add_option("NAME", options.service, "The service");
+  }
+  if (has(kServiceNames)) {
+    app.add_option("NAME", options.names, "Services of the project");
+  }
+  if (has(kProjectFile)) {
+    CLI::Option* const file =
+        app.add_option("-f,--file", options.project_file,
+                       "The project file (default: forkserver.toml in this "
+                       "folder or the nearest one above it)")
+            ->type_name("PATH");
+    if (maybe_name != nullptr) file->excludes(maybe_name);
+  }
+  if (has(kDryRun)) {
+    app.add_flag("--dry-run", options.dry_run,
+                 "Only say what would be done, and why");
   }
   if (has(kProcessOptions)) AddProcessOptions(app, options);
   if (has(kWorkerOptions)) AddWorkerOptions(app, options);

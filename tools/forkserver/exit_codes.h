@@ -13,8 +13,11 @@ inline constexpr int kNoDaemon = 1;
 // `doctor`: it is not safe to fork; nobody can say.
 inline constexpr int kUnsafe = 1;
 inline constexpr int kUnknown = 2;
-// A usage error, except of `run`, `fork` and `doctor`, which report it as
-// kFailed: 2 has a meaning there.
+// `check`: something is wrong in the file. `up`, `down`, `reload`, `restart`
+// of a project: not everything is as it is to be.
+inline constexpr int kNotAll = 1;
+// A usage error (of `up` and its like: or a bad project file), except of `run`,
+// `fork` and `doctor`, which report it as kFailed: 2 has a meaning there.
 inline constexpr int kUsage = 2;
 // The worker's reason is "timeout".
 inline constexpr int kWorkerTimeout = 124;

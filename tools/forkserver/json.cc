@@ -113,6 +113,12 @@ std::string ToJson(const std::vector<ServiceInfo>& services) {
 std::string ToJson(const ServiceInfo& service) {
   return Dump(service, kIndent);
 }
+std::string ToJson(const std::vector<project::Outcome>& outcomes) {
+  return Dump(outcomes, kIndent);
+}
+std::string ToJson(const std::vector<project::Problem>& problems) {
+  return Dump(problems, kIndent);
+}
 std::string ToJson(const ExitRecord& record) { return Dump(record, kIndent); }
 std::string ToJson(const Explanation& explanation) {
   return Dump(explanation, kIndent);

@@ -13,6 +13,8 @@
 #include "tools/forkserver/fork_report.h"
 #include "tools/forkserver/memory_use.h"
 #include "tools/forkserver/session_report.h"
+#include "tools/project/carry_out.h"
+#include "tools/project/problem.h"
 
 namespace forkserver::cli {
 
@@ -22,6 +24,8 @@ std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const std::vector<ServiceInfo>& services);
 std::string ToJson(const ServiceInfo& service);
+std::string ToJson(const std::vector<project::Outcome>& outcomes);
+std::string ToJson(const std::vector<project::Problem>& problems);
 std::string ToJson(const ExitRecord& record);
 std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);

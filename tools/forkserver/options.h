@@ -79,6 +79,9 @@ struct Options {
   bool follow = false;
   std::string since;         // empty: from the beginning
   std::optional<int> lines;  // absent: all
+  // `up`, `down`, `reload`, `restart`, `check`.
+  std::vector<std::string> names;  // of services
+  std::string project_file;        // empty: the nearest forkserver.toml
 
   bool memory = false;  // `ps`
 

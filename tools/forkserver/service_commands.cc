@@ -85,6 +85,7 @@ void PrintDetails(const ServiceInfo& service) {
       {"after", Join(service.policy.after)},
       {"ready", std::string(NameOf(service.policy.ready))},
       {"last run", service.exit ? Describe(*service.exit) : ""},
+      {"project", service.project},
       {"log", service.log},
   };
   PrintTable(rows);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/toml/nearest_word.h"
+
 namespace forkserver::harness {
 namespace {
 

@@ -7,6 +7,8 @@
 #include <random>
 #include <thread>
 
+#include "tools/toml/toml_file.h"
+
 namespace forkserver::harness {
 namespace {
 
@@ -101,7 +103,7 @@ SettingsSection ReadSections(const TestOptions& options, const std::string& cwd,
                              Settings& settings,
                              std::vector<std::string>& errors) {
   const std::string path = options.config.empty()
-                               ? FindSettingsFile(cwd)
+                               ? FindForkserverToml(cwd)
                                : Absolute(options.config, cwd);
   SettingsSection section;
   SettingsFile file;

@@ -1,26 +1,18 @@
 #include "tools/harness/plan/settings_file.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <utility>
 
 #include "tools/forkserver/values.h"
-
-// The only includer of toml++, which takes seconds to compile.
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
+#include "tools/toml/nearest_word.h"
+#include "tools/toml/toml_file.h"
 
 namespace forkserver::harness {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr char kFileName[] = "/forkserver.toml";
 
 class Reader {
  public:
@@ -30,19 +22,22 @@ class Reader {
   SettingsFile Read() {
     SettingsFile file;
     file.path = path_;
-    const toml::parse_result parsed = toml::parse_file(path_);
-    if (!parsed) {
-      const toml::parse_error& error = parsed.error();
-      errors_.push_back(Place(error.source()) +
-                        std::string(error.description()));
+    const TomlFile parsed = ReadTomlFile(path_);
+    if (!parsed.root) {
+      errors_.push_back(Place(parsed.error_line) + parsed.error);
       return file;
     }
-    ReadTable(parsed.table(), "",
-              {{"test", [&](const toml::node& node) {
-                  if (const toml::table* table = AsTable(node, "test")) {
-                    ReadTest(*table, file);
-                  }
-                }}});
+    Handlers handlers = {{"test", [&](const TomlValue& node) {
+                            if (const TomlValue* table =
+                                    AsTable(node, "test")) {
+                              ReadTest(*table, file);
+                            }
+                          }}};
+    // tools/project reads these.
+    for (const char* key : {"inherit", "environment", "zygotes", "services"}) {
+      handlers.emplace_back(key, [](const TomlValue&) {});
+    }
+    ReadTable(*parsed.root, "", handlers);
     CheckGroups(file);
     // Tables have an order of their own.
     std::stable_sort(
@@ -53,40 +48,41 @@ class Reader {
   }
 
  private:
-  using Handler = std::function<void(const toml::node&)>;
+  using Handler = std::function<void(const TomlValue&)>;
   using Handlers = std::vector<std::pair<std::string, Handler>>;
 
-  std::string Place(const toml::source_region& where) const {
-    return path_ + ":" + std::to_string(where.begin.line) + ": ";
+  std::string Place(int line) const {
+    return path_ + ":" + std::to_string(line) + ": ";
   }
-  void Fail(const toml::source_region& where, const std::string& what) {
-    found_.emplace_back(where.begin.line, Place(where) + what);
+  void Fail(int line, const std::string& what) {
+    found_.emplace_back(line, Place(line) + what);
   }
-  void Expect(const toml::node& node, const std::string& key,
+  void Expect(const TomlValue& node, const std::string& key,
               const std::string& what) {
-    Fail(node.source(), "'" + key + "' must be " + what);
+    Fail(node.line, "'" + key + "' must be " + what);
   }
 
-  const toml::table* AsTable(const toml::node& node, const std::string& key) {
-    if (!node.is_table()) Expect(node, key, "a table: [" + key + "]");
-    return node.as_table();
+  const TomlValue* AsTable(const TomlValue& node, const std::string& key) {
+    if (node.IsTable()) return &node;
+    Expect(node, key, "a table: [" + key + "]");
+    return nullptr;
   }
 
-  void ReadTable(const toml::table& table, const std::string& prefix,
+  void ReadTable(const TomlValue& table, const std::string& prefix,
                  const Handlers& handlers) {
-    for (const auto& [key, node] : table) {
-      const std::string name(key.str());
+    for (const TomlEntry& entry : table.table) {
+      const std::string& name = entry.key;
       const auto handler =
           std::find_if(handlers.begin(), handlers.end(),
                        [&](const auto& each) { return each.first == name; });
       if (handler != handlers.end()) {
-        handler->second(node);
+        handler->second(entry.value);
         continue;
       }
       std::vector<std::string> known;
       for (const auto& each : handlers) known.push_back(each.first);
       const std::string nearest = NearestWord(name, known);
-      Fail(key.source(),
+      Fail(entry.line,
            "unknown key '" + prefix + name + "'" +
                (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
     }
@@ -95,10 +91,9 @@ class Reader {
   // --- values ---
 
   Handler String(const std::string& key, std::string& target) {
-    return [this, key, &target](const toml::node& node) {
-      const auto value = node.value_exact<std::string>();
-      if (value && !value->empty()) {
-        target = *value;
+    return [this, key, &target](const TomlValue& node) {
+      if (node.IsText() && !node.text.empty()) {
+        target = node.text;
       } else {
         Expect(node, key, "a text that is not empty");
       }
@@ -106,11 +101,10 @@ class Reader {
   }
   Handler Choice(const std::string& key, std::string& target,
                  const std::vector<std::string>& choices) {
-    return [this, key, &target, choices](const toml::node& node) {
-      const auto value = node.value_exact<std::string>();
-      if (value &&
-          std::find(choices.begin(), choices.end(), *value) != choices.end()) {
-        target = *value;
+    return [this, key, &target, choices](const TomlValue& node) {
+      if (node.IsText() && std::find(choices.begin(), choices.end(),
+                                     node.text) != choices.end()) {
+        target = node.text;
         return;
       }
       std::string all;
@@ -121,50 +115,43 @@ class Reader {
     };
   }
   Handler Strings(const std::string& key, std::vector<std::string>& target) {
-    return [this, key, &target](const toml::node& node) {
-      if (const auto value = node.value_exact<std::string>()) {
-        target = {*value};
+    return [this, key, &target](const TomlValue& node) {
+      if (node.IsText()) {
+        target = {node.text};
         return;
       }
       target.clear();
-      const toml::array* const array = node.as_array();
-      if (array == nullptr || array->empty()) {
+      if (!node.IsList() || node.list.empty()) {
         return Expect(node, key, "a text, or a list of texts");
       }
-      for (const toml::node& each : *array) {
-        const auto value = each.value_exact<std::string>();
-        if (!value) return Expect(each, key, "a list of texts");
-        target.push_back(*value);
+      for (const TomlValue& each : node.list) {
+        if (!each.IsText()) return Expect(each, key, "a list of texts");
+        target.push_back(each.text);
       }
     };
   }
   Handler Number(const std::string& key, std::optional<int>& target,
                  std::int64_t least) {
-    return [this, key, &target, least](const toml::node& node) {
+    return [this, key, &target, least](const TomlValue& node) {
       constexpr std::int64_t kMost = 1'000'000;
-      const auto value = node.value_exact<std::int64_t>();
-      if (!value || *value < least || *value > kMost) {
+      if (!node.IsNumber() || node.number < least || node.number > kMost) {
         return Expect(node, key,
                       "a whole number, at least " + std::to_string(least));
       }
-      target = static_cast<int>(*value);
+      target = static_cast<int>(node.number);
     };
   }
   Handler Flag(const std::string& key, std::optional<bool>& target) {
-    return [this, key, &target](const toml::node& node) {
-      const auto value = node.value_exact<bool>();
-      if (!value) return Expect(node, key, "true or false");
-      target = *value;
+    return [this, key, &target](const TomlValue& node) {
+      if (!node.IsFlag()) return Expect(node, key, "true or false");
+      target = node.flag;
     };
   }
   Handler Duration(const std::string& key,
                    std::optional<milliseconds>& target) {
-    return [this, key, &target](const toml::node& node) {
-      std::string text;
-      if (const auto value = node.value_exact<std::string>()) text = *value;
-      if (const auto value = node.value_exact<std::int64_t>()) {
-        text = std::to_string(*value);
-      }
+    return [this, key, &target](const TomlValue& node) {
+      const std::string text =
+          node.IsNumber() ? std::to_string(node.number) : node.text;
       const auto duration = cli::ParseDuration(text);
       if (!duration) {
         return Expect(node, key,
@@ -205,38 +192,36 @@ class Reader {
         {"color", Choice("color", options.color, {"auto", "always", "never"})},
         {"verbose", Flag("verbose", options.verbose)},
         {"override",
-         [this, &section](const toml::node& node) {
+         [this, &section](const TomlValue& node) {
            ReadOverrides(node, section.overrides);
          }},
     };
   }
 
-  void ReadTest(const toml::table& table, SettingsFile& file) {
+  void ReadTest(const TomlValue& table, SettingsFile& file) {
     Handlers handlers = OptionHandlers(file.test);
-    handlers.emplace_back("profile", [&](const toml::node& node) {
-      const toml::table* const profiles = AsTable(node, "test.profile.NAME");
+    handlers.emplace_back("profile", [&](const TomlValue& node) {
+      const TomlValue* const profiles = AsTable(node, "test.profile.NAME");
       if (profiles == nullptr) return;
-      for (const auto& [key, profile] : *profiles) {
-        const std::string name(key.str());
-        const toml::table* const section =
+      for (const auto& [name, line, profile] : profiles->table) {
+        const TomlValue* const section =
             AsTable(profile, "test.profile." + name);
         if (section == nullptr) continue;
         ReadTable(*section, "test.profile." + name + ".",
                   OptionHandlers(file.profiles[name]));
       }
     });
-    handlers.emplace_back("group", [&](const toml::node& node) {
-      const toml::table* const groups = AsTable(node, "test.group.NAME");
+    handlers.emplace_back("group", [&](const TomlValue& node) {
+      const TomlValue* const groups = AsTable(node, "test.group.NAME");
       if (groups == nullptr) return;
-      for (const auto& [key, group] : *groups) {
-        const std::string name(key.str());
-        const toml::table* const values = AsTable(group, "test.group." + name);
+      for (const auto& [name, line, group] : groups->table) {
+        const TomlValue* const values = AsTable(group, "test.group." + name);
         if (values == nullptr) continue;
         std::optional<int> slots;
         ReadTable(*values, "test.group." + name + ".",
                   {{"slots", Number("slots", slots, 1)}});
-        if (!slots && values->empty()) {
-          Fail(group.source(), "the group '" + name + "' needs 'slots'");
+        if (!slots && values->table.empty()) {
+          Fail(group.line, "the group '" + name + "' needs 'slots'");
         }
         file.groups[name] = slots.value_or(1);
       }
@@ -244,17 +229,18 @@ class Reader {
     ReadTable(table, "test.", handlers);
   }
 
-  void ReadOverrides(const toml::node& node, std::vector<Override>& overrides) {
-    const toml::array* const array = node.as_array();
-    if (array == nullptr || !array->is_homogeneous<toml::table>()) {
+  void ReadOverrides(const TomlValue& node, std::vector<Override>& overrides) {
+    if (!node.IsList() || node.list.empty() ||
+        !std::all_of(node.list.begin(), node.list.end(),
+                     [](const TomlValue& each) { return each.IsTable(); })) {
       return Expect(node, "override", "a list of tables: [[test.override]]");
     }
-    for (const toml::node& each : *array) {
+    for (const TomlValue& each : node.list) {
       Override override;
       PartialRules& rules = override.rules;
       std::vector<std::string> filters;
       std::string group;
-      ReadTable(*each.as_table(), "test.override.",
+      ReadTable(each, "test.override.",
                 {
                     {"filter", Strings("filter", filters)},
                     {"timeout", Duration("timeout", rules.timeout)},
@@ -267,19 +253,19 @@ class Reader {
                     {"group", String("group", rules.group)},
                 });
       if (filters.empty()) {
-        if (!each.as_table()->contains("filter")) {
-          Fail(each.source(), "an override needs 'filter'");
+        if (each.Find("filter") == nullptr) {
+          Fail(each.line, "an override needs 'filter'");
         }
         continue;
       }
       auto selection = Selection::Parse(filters);
       if (!selection) {
-        Fail(each.source(), selection.error().message);
+        Fail(each.line, selection.error().message);
         continue;
       }
       override.filter = *std::move(selection);
       if (!rules.group.empty()) {
-        wanted_groups_.emplace_back(rules.group, each.source());
+        wanted_groups_.emplace_back(rules.group, each.line);
       }
       overrides.push_back(std::move(override));
     }
@@ -300,57 +286,15 @@ class Reader {
 
   std::string path_;
   std::vector<std::string>& errors_;
-  std::vector<std::pair<std::uint32_t, std::string>> found_;  // by line
-  std::vector<std::pair<std::string, toml::source_region>> wanted_groups_;
+  std::vector<std::pair<int, std::string>> found_;  // by line
+  std::vector<std::pair<std::string, int>> wanted_groups_;
 };
-
-std::size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1,
-                         diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
 
 }  // namespace
 
 SettingsFile ReadSettingsFile(const std::string& path,
                               std::vector<std::string>& errors) {
   return Reader(path, errors).Read();
-}
-
-std::string FindSettingsFile(const std::string& folder) {
-  std::string at = folder;
-  for (;;) {
-    struct stat info = {};
-    std::string path = at + kFileName;
-    if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
-    const std::size_t slash = at.rfind('/');
-    if (slash == std::string::npos || at.empty()) return {};
-    at.resize(slash);
-  }
-}
-
-std::string NearestWord(const std::string& word,
-                        const std::vector<std::string>& known) {
-  std::string nearest;
-  std::size_t best = word.size() / 3 + 2;  // more is another word
-  for (const std::string& each : known) {
-    const std::size_t distance = EditDistance(word, each);
-    if (distance < best) {
-      best = distance;
-      nearest = each;
-    }
-  }
-  return nearest;
 }
 
 }  // namespace forkserver::harness

@@ -55,11 +55,4 @@ struct SettingsFile {
 SettingsFile ReadSettingsFile(const std::string& path,
                               std::vector<std::string>& errors);
 
-// The nearest forkserver.toml in `folder` or above it, or empty.
-std::string FindSettingsFile(const std::string& folder);
-
-// The one of `known` that `word` was probably meant to be, or empty.
-std::string NearestWord(const std::string& word,
-                        const std::vector<std::string>& known);
-
 }  // namespace forkserver::harness

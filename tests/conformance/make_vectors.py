@@ -244,7 +244,8 @@ AUDIT = {
 QUARANTINED_ZYGOTE = dict(ZYGOTE, state="quarantined", audit_policy="warn",
                           audit=AUDIT,
                           quarantine="3 workers in a row did not begin",
-                          spares_min=1, spares_max=4)
+                          spares_min=1, spares_max=4,
+                          project="/home/me/shop/forkserver.toml")
 
 STARTING_ZYGOTE = dict(ZYGOTE,
                        name="django/shop",
@@ -312,6 +313,7 @@ FAILING_SERVICE = {
     "why": "exit code 3",
     "argv": [],
     "policy": SERVICE_POLICY,
+    "project": "/home/me/shop/forkserver.toml",
     "log": "/run/user/1000/forkserver/web.log",
     "exit": EXITED,
 }
@@ -439,9 +441,13 @@ def add_requests(v):
         "binary": "/usr/bin/python3.11:2049:131:6831736:1700000000",
         "freeze": ["DJANGO_*", "TZ"], "keep": True, "replace": True,
         "audit_policy": "allow", "entry_deadline_ms": 250,
-        "spares_min": 2, "spares_max": 64
+        "spares_min": 2, "spares_max": 64,
+        "project": "/home/me/shop/forkserver.toml", "compare": True
     }, frame_id=6, fds=1)
     v.frame("zygote_reply", "zygote_reply", {"zygote": ZYGOTE},
+            frame_type="reply", frame_id=5)
+    v.frame("zygote_reply_compared", "zygote_reply",
+            {"zygote": ZYGOTE, "difference": "its command"},
             frame_type="reply", frame_id=5)
     v.frame("zygote_stop", "zygote_stop", {"name": "django"}, frame_id=7)
 
@@ -449,7 +455,8 @@ def add_requests(v):
             {"name": "database", "policy": {}}, frame_id=15)
     v.frame("service_start_full", "service_start", {
         "name": "web", "setup": pack(FULL_SETUP), "zygote": "django",
-        "policy": SERVICE_POLICY, "replace": True, "no_wait": True
+        "policy": SERVICE_POLICY, "replace": True, "no_wait": True,
+        "project": "/home/me/shop/forkserver.toml", "compare": True
     }, frame_id=16)
     v.body("service_policy", "service_policy", {})
     v.body("service_policy_full", "service_policy", SERVICE_POLICY)
@@ -462,7 +469,8 @@ def add_requests(v):
     v.frame("service_reply", "service_reply", {"service": SERVICE},
             frame_type="reply", frame_id=15)
     v.frame("service_reply_full", "service_reply",
-            {"service": FAILING_SERVICE}, frame_type="reply", frame_id=16)
+            {"service": FAILING_SERVICE, "difference": "how it is kept"},
+            frame_type="reply", frame_id=16)
     for state in ("stopped", "waiting", "starting", "stopping", "restarting",
                   "failing", "finished", "failed"):
         v.body("service_" + state, "service_reply",

@@ -217,6 +217,7 @@ class ZygoteInfo(Message):
     quarantine: str = optional(TEXT, "")
     spares_min: int = optional(INTEGER, 0)
     spares_max: int = optional(INTEGER, 0)
+    project: str = optional(TEXT, "")
 
 
 @message("daemon_status")
@@ -261,8 +262,8 @@ class ServiceInfo(Message):
     that it had, this one included, `restarts` how many of them nobody asked
     for; `since_ns` since when it is in this state. `status` is what it says of
     itself, `why` why it failed, waits or is in backoff. `policy` is how it is
-    kept, `log` the file that has its output or "", `exit` how its last run
-    that has ended did.
+    kept, `project` the file that it comes from or "", `log` the file that has
+    its output or "", `exit` how its last run that has ended did.
     """
     name: str = required(TEXT, "")
     state: str = required(_SERVICE_STATE, "stopped")
@@ -277,6 +278,7 @@ class ServiceInfo(Message):
     why: str = optional(TEXT, "")
     argv: List[str] = required(TEXTS, [])
     policy: ServicePolicy = required(nested(ServicePolicy), ServicePolicy)
+    project: str = optional(TEXT, "")
     log: str = optional(TEXT, "")
     exit: Optional[ExitRecord] = optional(nested(ExitRecord), None)
 

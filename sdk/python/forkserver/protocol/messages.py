@@ -132,12 +132,15 @@ class ZygoteStart(Message):
     entry_deadline_ms: int = optional(INTEGER, 10_000)
     spares_min: int = optional(INTEGER, 0)
     spares_max: int = optional(INTEGER, 0)
+    project: str = optional(TEXT, "")
+    compare: bool = optional(BOOLEAN, False)
 
 
 @message("zygote_reply")
 @dataclass
 class ZygoteReply(Message):
     zygote: ZygoteInfo = required(nested(ZygoteInfo), ZygoteInfo)
+    difference: str = optional(TEXT, "")
 
 
 @message("zygote_stop")

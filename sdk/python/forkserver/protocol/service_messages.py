@@ -20,6 +20,8 @@ class ServiceStart(Message):
     policy: ServicePolicy = required(nested(ServicePolicy), ServicePolicy)
     replace: bool = optional(BOOLEAN, False)
     no_wait: bool = optional(BOOLEAN, False)
+    project: str = optional(TEXT, "")
+    compare: bool = optional(BOOLEAN, False)
 
 
 @message("service_stop")
@@ -41,3 +43,4 @@ class ServiceRestart(Message):
 @dataclass
 class ServiceReply(Message):
     service: ServiceInfo = required(nested(ServiceInfo), ServiceInfo)
+    difference: str = optional(TEXT, "")

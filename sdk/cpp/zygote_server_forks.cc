@@ -182,9 +182,8 @@ void ZygoteServer::LiveAsSpare(int channel) {
   std::int64_t received_ns = 0;
   do {
     auto status = reader.Receive(channel);
-    if (!status || *status == protocol::FrameReader::Status::kClosed) {
-      ::_exit(0);
-    }
+    if (!status) ::_exit(kSetupFailedExitCode);
+    if (*status == protocol::FrameReader::Status::kClosed) ::_exit(0);
     received_ns = MonotonicNanoseconds();
   } while (!WorkerRunner::Take(parent, reader, worker));
   WorkerRunner::Run(parent, worker, received_ns);

@@ -13,7 +13,9 @@ namespace forkserver::server {
 namespace {
 
 Error UnbegunError(const char* code, const std::string& why) {
-  return MakeError(code, why + " before the worker's entry began");
+  Error error = MakeError(code, why + " before the worker's entry began");
+  error.step = "start";
+  return error;
 }
 
 EndStatus Unobserved() {

@@ -43,13 +43,17 @@ Result<UniqueFd> BindDatagramSocket(const std::string& path) {
 
 }  // namespace
 
-void SetVariable(std::vector<std::string>& env, const std::string& name,
-                 const std::string& value) {
+void RemoveVariable(std::vector<std::string>& env, const std::string& name) {
   const std::string prefix = name + "=";
   std::erase_if(env, [&](const std::string& one) {
     return one.compare(0, prefix.size(), prefix) == 0;
   });
-  env.push_back(prefix + value);
+}
+
+void SetVariable(std::vector<std::string>& env, const std::string& name,
+                 const std::string& value) {
+  RemoveVariable(env, name);
+  env.push_back(name + "=" + value);
 }
 
 Readiness& Readiness::operator=(Readiness&& other) noexcept {

@@ -56,6 +56,8 @@ class Readiness {
   std::string socket_path_;
 };
 
+// NAME of an environment.
+void RemoveVariable(std::vector<std::string>& env, const std::string& name);
 // NAME=value of an environment, replaced or added.
 void SetVariable(std::vector<std::string>& env, const std::string& name,
                  const std::string& value);

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "sdk/process/platform.h"
+#include "sdk/process/worker_variable.h"
 #include "sdk/protocol/codec.h"
 
 namespace forkserver::server {
@@ -204,6 +205,13 @@ Result<ServiceDefinition> Services::MakeDefinition(
   }
   if (definition.zygote.empty() && definition.setup.argv.empty()) {
     return Bad("a service needs a command, or a zygote and an entry");
+  }
+  // What a client has from being a worker or a service itself is not for its
+  // services.
+  for (const char* const own :
+       {kWorkerVariable, "FORKSERVER_SERVICE", "NOTIFY_SOCKET", "WATCHDOG_USEC",
+        "WATCHDOG_PID"}) {
+    RemoveVariable(definition.setup.env, own);
   }
   return definition;
 }

@@ -215,6 +215,7 @@ class BackgroundTest(DirtyParentTestCase):
              if name != "SigCgt"},
             {"SigPnd": 0, "ShdPnd": 0, "SigBlk": 0, "SigIgn":
              1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1})
+        worker["environment"].remove("FORKSERVER_WORKER")
         self.assertEqual(worker, ours, f"not made: {refused}")
         text, _ = self.connection.run([child_program("print_fds")])
         self.assertEqual(text, "0 1 2")

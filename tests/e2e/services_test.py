@@ -7,7 +7,8 @@ import threading
 import time
 import unittest
 
-from daemon_fixture import DaemonTestCase, alive, read_file, wait_for
+from daemon_fixture import (FORKSERVER, DaemonTestCase, alive, read_file,
+                            wait_for)
 
 
 class ServicesTestCase(DaemonTestCase):
@@ -401,6 +402,20 @@ class DefinitionTest(ServicesTestCase):
         variables.pop("OLDPWD", None)
         self.assertRegex(variables.pop("FORKSERVER_WORKER"), r"^\w+-\d+$")
         self.assertEqual(variables, {"A": "1", "FORKSERVER_SERVICE": "job"})
+
+    def test_what_a_worker_has_is_not_for_the_services_it_starts(self):
+        out = self.path("out")
+        start = [FORKSERVER, "start", "job", "--", "/bin/sh", "-c",
+                 f"/usr/bin/env >{out}; exec sleep 1000"]
+        for _ in range(2):  # the second time it is the same service
+            result = self.cli("run", "--env", "NOTIFY_SOCKET=/x", "--",
+                              *start)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        wait_for(lambda: self.lines("out"), "its environment")
+        variables = dict(line.split("=", 1) for line in self.lines("out"))
+        self.assertNotIn("NOTIFY_SOCKET", variables)
+        self.assertEqual(variables["FORKSERVER_WORKER"],
+                         self.service("job")["worker"])
 
     def test_bad_names_and_options(self):
         for name in ("", ".x", "a/b", "x" * 65, "a b"):

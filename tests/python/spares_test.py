@@ -92,10 +92,14 @@ class SparesTest(ZygoteTestCase):
                 with self.subTest(options):
                     self.await_spares(ready, 2)
                     spares = self.parked(ready)
-                    told = [self.tell(zygote, module, **options)
-                            for zygote in (plain, ready)]
+                    answers = [self.tell(zygote, module, **options)
+                               for zygote in (plain, ready)]
+                    told = [found for found, _ in answers]
                     self.assertIn(told[1].pop("pid"), spares)
-                    for each in told:
+                    for each, record in answers:
+                        self.assertEqual(
+                            each["environment"].pop("FORKSERVER_WORKER"),
+                            record.id)
                         for own in ("pid", "draw", "session"):
                             each.pop(own, None)
                     self.assertEqual(told[0], told[1])

@@ -25,8 +25,8 @@ PYTHON = "lib/python3/dist-packages"
 # In a user's site-packages: a line that Python adds to sys.path.
 PATH_FILE = "forkserver.pth"
 HEADERS = [
-    "client", "doctest_main", "error", "gtest_main", "result", "test_host",
-    "testing", "types", "version", "zygote"
+    "client", "doctest_main", "error", "gtest_main", "result",
+    "service_types", "test_host", "testing", "types", "version", "zygote"
 ]
 ARCHIVES = ["client", "doctest_main", "gtest_main", "test_host", "zygote"]
 

@@ -82,7 +82,7 @@ class ServiceLogsTest(ServicesTestCase):
         self.start("job", "--log-size", "8K", "--log-files", "2", "--", "sh",
                    "-c", "seq 1 20000")
         self.wait_for_state("job", "finished")
-        self.wait_for_line("job", "note", "it has ended: exit code 0")
+        self.wait_for_line("job", "out", "20000")
         log = self.service("job")["log"]
         folder = os.path.dirname(log)
         self.assertEqual(sorted(os.listdir(folder)),
@@ -90,21 +90,29 @@ class ServiceLogsTest(ServicesTestCase):
         for name in os.listdir(folder):
             self.assertLessEqual(
                 os.path.getsize(os.path.join(folder, name)), 8192)
-        self.assertIn(("out", "20000"), self.logged("job"))
 
-    def test_a_log_writer_that_is_killed_is_replaced_and_nothing_is_lost(self):
+    def test_a_log_writer_that_is_killed_is_replaced(self):
+        # What it had not read is still in the pipe, and nobody gets SIGPIPE.
+        go_on = os.path.join(self.folder, "go_on")
+        for i in (1, 2, 3):
+            os.mkfifo(f"{go_on}{i}")
         self.start("job", "--", "sh", "-c",
-                   "i=0; while test $i -lt 300; do i=$((i+1)); echo $i; "
-                   "sleep 0.01; done")
-        for _ in range(3):
+                   f"for i in 1 2 3; do echo $i; read x <{go_on}$i;"
+                   f" seq ${{i}}001 ${{i}}100; done; echo 4")
+        for i in (1, 2, 3):
+            self.wait_for_line("job", "out", str(i))
             pid = wait_for(self.log_writers, "a log writer")[0]
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: not alive(pid), "it is dead")
+            with open(f"{go_on}{i}", "w", encoding="ascii") as fifo:
+                fifo.write("\n")
+            wait_for(lambda pid=pid: not alive(pid), "it is dead")
         self.wait_for_state("job", "finished")
-        self.wait_for_line("job", "note", "it has ended: exit code 0")
+        self.wait_for_line("job", "out", "4")
         numbers = [int(text) for stream, text in self.logged("job")
                    if stream == "out"]
-        self.assertEqual(sorted(set(numbers)), list(range(1, 301)))
+        self.assertEqual(numbers, [
+            number for i in (1, 2, 3)
+            for number in (i, *range(i * 1000 + 1, i * 1000 + 101))] + [4])
 
     def test_the_log_of_the_run_before_stays(self):
         self.start("job", "--", "sh", "-c", "echo a run; sleep 1000")
@@ -126,7 +134,8 @@ class ServiceLogsTest(ServicesTestCase):
                        "yes $(seq 1 100) | head -c 100000000")
         for name in ("flood", "dropped"):
             self.wait_for_state(name, "finished")
-        self.assertLess(private_kb() - before, 1024)
+        # Of 200 MB. A sanitizer keeps more than we do.
+        self.assertLess(private_kb() - before, 8192)
 
     def test_no_log_is_no_file(self):
         self.start("job", "--log-size", "0", "--", "echo", "x")
@@ -138,7 +147,10 @@ class ServiceLogsTest(ServicesTestCase):
     def test_a_log_that_cannot_be_written_does_not_stop_the_service(self):
         self.start("job", "--", "sleep", "1000")
         log = self.service("job")["log"]
+        writers = wait_for(self.log_writers, "a log writer")
         self.cli("remove", "job")
+        wait_for(lambda: not any(alive(pid) for pid in writers),
+                 "it has written all")
         os.unlink(log)
         os.mkdir(log)
         self.start("job", "--", "sh", "-c", "echo x; sleep 1000")

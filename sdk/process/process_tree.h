@@ -21,8 +21,9 @@ namespace forkserver {
 struct Orphans {
   std::map<std::string, std::vector<pid_t>> of_worker;
   // One is executing a program at this moment, so that nobody can say whose it
-  // is: look again.
+  // is, or has just ended, and may have left another behind: look again.
   bool unclear = false;
+  std::vector<pid_t> ended;  // to be reaped
 };
 // `heir` is the process that inherits orphans, the caller; `is_known` says
 // which of its children are no orphans. Where the system has no such heir

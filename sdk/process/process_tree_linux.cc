@@ -98,11 +98,13 @@ Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
   for (const pid_t child : ChildrenOf(heir)) {
     if (is_known(child)) continue;
     const std::string environment = ReadProcFile(child, "environ");
-    if (const std::string worker = FindWorker(environment); !worker.empty()) {
-      if (ProcessHasEnded(child)) continue;
+    const std::string worker = FindWorker(environment);
+    if (ProcessHasEnded(child)) {
+      orphans.unclear = true;
+      orphans.ended.push_back(child);
+    } else if (!worker.empty()) {
       orphans.of_worker[worker].push_back(child);
-    } else if (environment.empty() && !ProcessHasEnded(child) &&
-               ReadProcFile(child, "cmdline").empty()) {
+    } else if (environment.empty() && ReadProcFile(child, "cmdline").empty()) {
       orphans.unclear = true;
     }
   }

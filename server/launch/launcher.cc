@@ -221,9 +221,12 @@ bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
 }
 
 Orphans Launcher::ListOrphans() {
-  return ::forkserver::ListOrphans(::getpid(), [this](pid_t child) {
+  Orphans orphans = ::forkserver::ListOrphans(::getpid(), [this](pid_t child) {
     return reaper_.KeyOf(child) != 0 || zygotes_.IsForkedWorker(child);
   });
+  // As a sweep would; until then each look would find them again.
+  for (const pid_t pid : orphans.ended) ::waitpid(pid, nullptr, WNOHANG);
+  return orphans;
 }
 
 int Launcher::SignalTree(ProcessKey key, pid_t pid,

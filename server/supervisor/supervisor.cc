@@ -20,8 +20,9 @@ constexpr std::int64_t kUnheardNs = 2'000'000'000;
 constexpr std::int64_t kTreeLookNs = 2'000'000;
 // As many as are looked through in a few milliseconds.
 constexpr std::size_t kTreesStoppedAtOnce = 64;
-// A program is executed in less.
-constexpr std::int64_t kUnclearNs = 100'000'000;
+// One that hops from process to process has been met by then; and among many
+// that end all the time, nobody waits for longer than this to be sure.
+constexpr std::int64_t kUnclearNs = 5'000'000'000;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
@@ -430,10 +431,13 @@ void Supervisor::LookAtTrees() {
     Worker& worker = workers_.at(key);
     const std::int64_t late_ns =
         MonotonicNanoseconds() - worker.ended->status.ended_ns;
-    const bool unclear = orphans.unclear && late_ns < kUnclearNs;
     const std::vector<pid_t> left = orphans_of(worker);
-    if (!unclear &&
-        (left.empty() || launcher_.SignalTree(key, 0, left, SIGKILL) == 0)) {
+    const int reached =
+        left.empty() ? 0 : launcher_.SignalTree(key, 0, left, SIGKILL);
+    // Where none could be reached they have ended, and may have left others
+    // behind; or they may not be signalled.
+    const bool unclear = orphans.unclear || !left.empty();
+    if (reached == 0 && (!unclear || late_ns > kUnclearNs)) {
       Finish(worker, *worker.ended);
     } else {
       trees_to_end_.push_back(key);

@@ -446,15 +446,15 @@ class DefinitionTest(ServicesTestCase):
                     if event["service"]]
         wait_for(lambda: self.cli("restart", "job").returncode == 0
                  and "running" in states(), "it is subscribed")
+        self.assertEqual(self.cli("restart", "job").returncode, 0)
         self.cli("remove", "job")
         wait_for(lambda: seen and seen[-1]["event"] == "service_removed",
                  "removed")
         events.send_signal(signal.SIGINT)
         reader.join()
-        self.assertEqual(states()[-3:], ["stopping", "stopped", "stopped"])
-        restart = states()[-10:-3]
-        self.assertEqual(restart[-4:],
-                         ["restarting", "waiting", "starting", "running"])
+        self.assertEqual(states()[-7:],
+                         ["restarting", "waiting", "starting", "running",
+                          "stopping", "stopped", "stopped"])
 
 
 class ZygoteServiceTest(ServicesTestCase):

@@ -224,7 +224,8 @@ class Client {
   Result<void> Signal(const std::string& worker_id, int signal,
                       bool group = false);
 
-  // TERM to the group, grace, KILL; returns when it has ended.
+  // The stop signal to it and all that descends from it, grace, KILL; returns
+  // when nothing of that is left.
   Result<ExitRecord> Stop(
       const std::string& worker_id,
       std::optional<std::chrono::milliseconds> grace = std::nullopt);

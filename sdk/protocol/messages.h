@@ -281,7 +281,8 @@ struct Signal {
   }
 };
 
-// TERM to the group, grace, KILL. Answered by ExitReply when it has ended.
+// The stop signal to it and all that descends from it, grace, KILL. Answered by
+// ExitReply when nothing of that is left.
 struct Stop {
   static constexpr char kType[] = "stop";
   std::string worker;

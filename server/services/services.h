@@ -88,7 +88,6 @@ class Services {
                         bool replace);
 
   void On(Service& service, ServiceEvent event);
-  void Do(Service& service, ServiceAction action);
   void Publish(const Service& service, bool removed = false);
   void Remove(Service& service);
   // Sets a point in time of a service, and the timer with it.

@@ -276,13 +276,14 @@ class StopTest(ServicesTestCase):
             "os.setsid() if os.fork() == 0 else os.wait()\n"
             "for i in range(10**9):\n"
             "  if os.fork() == 0:\n"
+            f"    if i == 50: open({self.path('forked')!r}, 'w')\n"
             "    if i % 3 == 0: os.setsid()\n"
             "  else: os._exit(0)\n")
         result = self.cli("start", "job", "--grace", "100ms", "--no-wait",
                           "--limit", "nproc=3000", "--", "/usr/bin/python3",
                           "-c", program)
         self.assertEqual(result.returncode, 0, result.stderr)
-        time.sleep(0.2)
+        wait_for(lambda: os.path.exists(self.path("forked")), "it forks")
         result = self.cli("stop", "job")
         self.assertEqual(result.returncode, 0, result.stderr)
         # The fixture fails if anything is left.

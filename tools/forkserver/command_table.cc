@@ -201,7 +201,7 @@ constexpr Command kCommands[] = {
      "Example:\n  forkserver status web", kJsonOption | kMaybeServiceName,
      kUsage, PrintServiceOrStatus},
     {"events", "[options]",
-     "Print one line for each change of a worker or zygote, "
+     "Print one line for each change of a worker, zygote or service, "
      "until Ctrl-C.",
      "Example:\n  forkserver events --json | jq .event", kJsonOption, kUsage,
      PrintEvents},

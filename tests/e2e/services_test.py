@@ -272,8 +272,8 @@ class StopTest(ServicesTestCase):
 
     def test_one_that_forks_faster_than_it_is_killed(self):
         program = (
-            "import os,sys\n"
-            "os.setsid() if os.fork() == 0 else os.wait()\n"
+            "import os, signal\n"
+            "os.setsid() if os.fork() == 0 else signal.pause()\n"
             "for i in range(10**9):\n"
             "  if os.fork() == 0:\n"
             f"    if i == 50: open({self.path('forked')!r}, 'w')\n"

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <libproc.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ inline pid_t GetPid() { return ::getpid(); }
 inline pid_t GetParentPid() { return ::getppid(); }
 inline int SetProcessGroup() { return Outcome(::setpgid(0, 0)); }
 inline int NewSession() { return ::setsid() < 0 ? -errno : 0; }
+inline int TakeTerminal(int fd) { return Outcome(::ioctl(fd, TIOCSCTTY, 0)); }
 inline int DuplicateAbove(int fd, int minimum) {
   return Outcome(::fcntl(fd, F_DUPFD_CLOEXEC, minimum));
 }

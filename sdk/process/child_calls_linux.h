@@ -7,6 +7,7 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -75,6 +76,10 @@ inline int SetProcessGroup() {
 inline int NewSession() {
   const long result = Call(SYS_setsid);
   return result < 0 ? static_cast<int>(result) : 0;
+}
+// `fd` becomes the controlling terminal of the session that this one leads.
+inline int TakeTerminal(int fd) {
+  return static_cast<int>(Call(SYS_ioctl, fd, TIOCSCTTY, 0));
 }
 // A close-on-exec copy at `minimum` or above.
 inline int DuplicateAbove(int fd, int minimum) {

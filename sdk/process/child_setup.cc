@@ -129,6 +129,8 @@ std::string_view NameOf(SetupStep step) {
       return "dup2";
     case SetupStep::kClose:
       return "close_range";
+    case SetupStep::kTerminal:
+      return "ioctl";
     case SetupStep::kUmask:
       return "umask";
     case SetupStep::kNice:
@@ -158,6 +160,12 @@ Error DescribeFailure(const SetupFailure& failure, const Setup& setup) {
           failure.error_number == EMFILE) {
         error.hint = "the number is above the daemon's limit of descriptors";
       }
+      break;
+    case SetupStep::kTerminal:
+      arguments = "0, TIOCSCTTY";
+      error.hint =
+          "descriptor 0 must be a terminal that no other session has, as "
+          "openpty(3) makes one";
       break;
     case SetupStep::kNice:
       arguments = setup.nice ? std::to_string(*setup.nice) : "";
@@ -325,9 +333,9 @@ std::vector<char*> PointersTo(std::vector<std::string>& strings) {
 }
 
 SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
-  const int grouped = plan.group == GroupKind::kSession
-                          ? sys::NewSession()
-                          : sys::SetProcessGroup();
+  const int grouped = plan.group == GroupKind::kProcessGroup
+                          ? sys::SetProcessGroup()
+                          : sys::NewSession();
   if (grouped < 0) return Fail(SetupStep::kGroup, grouped);
 
   SetupFailure failure = MoveDescriptors(plan);
@@ -337,6 +345,10 @@ SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
   failure = CloseOthers(plan);
   if (failure.step != SetupStep::kNone) return failure;
 
+  if (plan.group == GroupKind::kTerminal) {
+    const int taken = sys::TakeTerminal(0);
+    if (taken < 0) return Fail(SetupStep::kTerminal, taken);
+  }
   sys::Umask(plan.umask);
   if (plan.nice) {
     const int outcome = sys::SetNiceness(*plan.nice);

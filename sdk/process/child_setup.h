@@ -31,6 +31,7 @@ enum class SetupStep : std::int32_t {
   kGroup,        // "setpgid"
   kDescriptors,  // "dup2"
   kClose,        // "close_range"
+  kTerminal,     // "ioctl"
   kUmask,        // "umask"
   kNice,         // "setpriority"
   kLimits,       // "setrlimit"

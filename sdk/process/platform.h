@@ -123,6 +123,10 @@ bool SignalProcess(int process_fd, int signal);
 // True if the process is a zombie or gone.
 bool ProcessHasEnded(pid_t pid);
 
+// True if the process neither ignores nor handles the signal. False where that
+// cannot be read.
+bool TakesDefaultAction(pid_t pid, int signal);
+
 // The limits of a process, by name; nullopt where they cannot be read. Those
 // that `known` has with the same values are left out.
 std::optional<ResourceLimits> ReadLimits(pid_t pid,

@@ -4,6 +4,7 @@
 #include <sys/proc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/sysctl.h>
 #include <sys/ucred.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -142,6 +143,18 @@ bool ProcessHasEnded(pid_t pid) {
   const int size =
       ::proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, sizeof(info));
   return size != static_cast<int>(sizeof(info)) || info.pbi_status == SZOMB;
+}
+
+bool TakesDefaultAction(pid_t pid, int signal) {
+  int query[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, pid};
+  struct kinfo_proc info = {};
+  std::size_t size = sizeof(info);
+  if (::sysctl(query, 4, &info, &size, nullptr, 0) != 0 ||
+      size != sizeof(info)) {
+    return false;
+  }
+  const sigset_t handled = info.kp_proc.p_sigignore | info.kp_proc.p_sigcatch;
+  return sigismember(&handled, signal) == 0;
 }
 
 UniqueFd ReopenForWriting(int) { return UniqueFd(); }

@@ -266,6 +266,15 @@ bool ProcessHasEnded(pid_t pid) {
   return stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
 }
 
+bool TakesDefaultAction(pid_t pid, int signal) {
+  const std::string status =
+      ReadSmallFile("/proc/" + std::to_string(pid) + "/status");
+  if (status.empty()) return false;
+  const std::uint64_t handled =
+      StatusMask(status, "SigIgn") | StatusMask(status, "SigCgt");
+  return (handled >> (signal - 1) & 1) == 0;
+}
+
 std::string DescribeConfinement(pid_t pid) {
   const std::string process = std::to_string(pid);
   const std::string theirs = ReadSmallFile("/proc/" + process + "/status");

@@ -285,7 +285,7 @@ void FromText(const Where& where, std::string_view text, ZygoteState& value) {
 }
 void FromText(const Where& where, std::string_view text, GroupKind& value) {
   using enum GroupKind;
-  value = EnumOf<GroupKind>(where, text, {kProcessGroup, kSession});
+  value = EnumOf<GroupKind>(where, text, {kProcessGroup, kSession, kTerminal});
 }
 void FromText(const Where& where, std::string_view text, AuditVerdict& value) {
   using enum AuditVerdict;

@@ -104,6 +104,8 @@ struct ServicePolicy {
   // What it writes faster than can be kept is dropped and counted; otherwise
   // it waits.
   bool log_drop = false;
+  // Its streams are a terminal, which it writes to its log.
+  bool pty = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -134,6 +136,7 @@ struct ServicePolicy {
                     std::int64_t{10'485'760});
     visit.Defaulted("log_files", self.log_files, std::int64_t{3});
     visit.Optional("log_drop", self.log_drop);
+    visit.Optional("pty", self.pty);
   }
 };
 

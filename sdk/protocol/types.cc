@@ -72,6 +72,8 @@ std::string_view NameOf(GroupKind group) {
       return "process_group";
     case GroupKind::kSession:
       return "session";
+    case GroupKind::kTerminal:
+      return "terminal";
   }
   return "";
 }

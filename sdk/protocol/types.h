@@ -56,9 +56,10 @@ enum class EndReason {
 // row did not reach their entry; it forks no more, and says why.
 enum class ZygoteState { kStarting, kReady, kRetiring, kQuarantined };
 
-// The group that a worker leads: a process group of its own, or a session of
-// its own (which is a process group too, without a terminal).
-enum class GroupKind { kProcessGroup, kSession };
+// The group that a worker leads: a process group of its own, a session of its
+// own (which is a process group too, without a terminal), or a session whose
+// controlling terminal is the worker's descriptor 0.
+enum class GroupKind { kProcessGroup, kSession, kTerminal };
 
 // safe: nothing speaks against forking it. unsafe: something does. unknown:
 // something could not be read, so that nobody can say.

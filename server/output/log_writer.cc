@@ -1,5 +1,7 @@
 #include "server/output/log_writer.h"
 
+#include <fcntl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
+#include "sdk/process/pseudo_terminal.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/log_messages.h"
 #include "server/output/line_pattern.h"
@@ -55,6 +58,48 @@ Result<void> Check(const LogWriter::Options& options) {
     }
   }
   return {};
+}
+
+// Both sides of what a service writes to.
+struct Ends {
+  LogWriter::Streams streams;
+  UniqueFd out;
+  UniqueFd err;
+};
+
+Result<Ends> MakePipes() {
+  Result<Pipe> out = MakePipe();
+  if (!out) return out.error();
+  Result<Pipe> err = MakePipe();
+  if (!err) return err.error();
+  return Ends{
+      {UniqueFd(), std::move(out->write_end), std::move(err->write_end)},
+      std::move(out->read_end),
+      std::move(err->read_end)};
+}
+
+Result<Ends> MakeTerminal() {
+  auto terminal = PseudoTerminal::Make({24, 80, 0, 0});
+  if (!terminal) return terminal.error();
+  // Lines end as in a file.
+  termios modes = {};
+  const int fd = terminal->worker_side.get();
+  ::tcgetattr(fd, &modes);
+  modes.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+  ::tcsetattr(fd, TCSANOW, &modes);
+  // Nobody writes there: at its end from the beginning.
+  Result<Pipe> err = MakePipe();
+  if (!err) return err.error();
+  Ends ends;
+  ends.out = std::move(terminal->our_side);
+  ends.err = std::move(err->read_end);
+  ends.streams.in = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  ends.streams.out = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  ends.streams.err = std::move(terminal->worker_side);
+  if (!ends.streams.in || !ends.streams.out) {
+    return SystemError("fcntl(F_DUPFD_CLOEXEC)", errno);
+  }
+  return ends;
 }
 
 std::optional<LogWriter::Event::Kind> KindOf(const std::string& name) {
@@ -129,20 +174,18 @@ Result<LogWriter::Streams> LogWriter::Open(std::uint64_t key,
     return MakeError(error_code::kLimitReached,
                      "the log writer does not answer");
   }
-  Result<Pipe> out = MakePipe();
-  if (!out) return out.error();
-  Result<Pipe> err = MakePipe();
-  if (!err) return err.error();
+  Result<Ends> ends = options.terminal ? MakeTerminal() : MakePipes();
+  if (!ends) return ends.error();
   Log& log = logs_[key];
   log.options = options;
   log.options.note.resize(std::min(options.note.size(), kMaxNoteBytes));
-  log.out = std::move(out->read_end);
-  log.err = std::move(err->read_end);
+  log.out = std::move(ends->out);
+  log.err = std::move(ends->err);
   if (!ended_) QueueOpen(key, log);
   // Another process that takes the streams over does not begin anew.
   log.options.note.clear();
   Flush();
-  return Streams{std::move(out->write_end), std::move(err->write_end)};
+  return std::move(ends->streams);
 }
 
 void LogWriter::QueueOpen(std::uint64_t key, const Log& log) {

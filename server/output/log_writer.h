@@ -50,13 +50,17 @@ class LogWriter {
     // A file that is too slow: false, the service waits; true, lines are
     // dropped and counted.
     bool drop = false;
+    // The streams are one terminal, of 80 x 24, and all that is written there
+    // is of the stream "out".
+    bool terminal = false;
     // POSIX extended regular expression; empty: none. See line_pattern.h.
     std::string match = {};
     // A note that comes before anything that the service writes.
     std::string note = {};
   };
-  // What a service gets as its descriptors 1 and 2.
+  // What a service gets as its descriptors 0, 1 and 2.
   struct Streams {
+    UniqueFd in;  // invalid without `terminal`
     UniqueFd out;
     UniqueFd err;
   };

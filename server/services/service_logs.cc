@@ -66,6 +66,7 @@ Result<void> Services::OpenLog(Service& service, protocol::Setup& setup,
   options.files = policy.log_files;
   options.drop = policy.log_drop;
   options.note = "run " + std::to_string(service.runs) + " begins";
+  options.terminal = policy.pty;
   if (policy.ready == ReadyKind::kLine) options.match = policy.ready_line;
   const std::uint64_t key = ++last_log_;
   Result<LogWriter::Streams> streams = log_writer_->Open(key, options);
@@ -74,10 +75,13 @@ Result<void> Services::OpenLog(Service& service, protocol::Setup& setup,
   service.log = key;
   logs_[key] = service.number;
   for (auto [number, end] :
-       {std::pair(1, &streams->out), std::pair(2, &streams->err)}) {
+       {std::pair(0, &streams->in), std::pair(1, &streams->out),
+        std::pair(2, &streams->err)}) {
+    if (!*end) continue;
     setup.fds.push_back({number, static_cast<std::int64_t>(fds.size())});
     fds.push_back(std::move(*end));
   }
+  if (policy.pty) setup.group = GroupKind::kTerminal;
   return {};
 }
 

@@ -77,6 +77,10 @@ Result<void> CheckPolicy(const ServicePolicy& policy) {
     return Bad("'policy.ready' is 'line', and its output is not kept",
                "'policy.log_max_bytes' must not be 0 then");
   }
+  if (policy.pty && policy.log_max_bytes == 0) {
+    return Bad("'policy.pty' is set, and its output is not kept",
+               "'policy.log_max_bytes' must not be 0 then");
+  }
   if (policy.ready == ReadyKind::kExec &&
       (policy.ready_command.empty() || policy.ready_command[0].empty())) {
     return Bad("'policy.ready' is 'exec', and 'policy.ready_command' is empty");

@@ -137,6 +137,25 @@ class ServiceLogsTest(ServicesTestCase):
         # Of 200 MB. A sanitizer keeps more than we do.
         self.assertLess(private_kb() - before, 8192)
 
+    def test_a_terminal(self):
+        self.start("job", "--pty", "--restart", "no", "--", "sh", "-c",
+                   "test -t 0 -a -t 1 -a -t 2 && stty size && echo error >&2;"
+                   " printf unfinished; exit 3")
+        self.wait_for_state("job", "failed")
+        wait_for(lambda: ("out", "unfinished") in self.logged("job"),
+                 "it has been read")
+        self.assertEqual([each for each in self.logged("job")
+                          if each[0] != "note"],
+                         [("out", "24 80"), ("out", "error"),
+                          ("out", "unfinished")])
+
+    def test_a_terminal_is_a_part_of_the_log(self):
+        result = self.cli("start", "job", "--pty", "--log-size", "0", "--",
+                          "true")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("'policy.pty' is set, and its output is not kept",
+                      result.stderr)
+
     def test_no_log_is_no_file(self):
         self.start("job", "--log-size", "0", "--", "echo", "x")
         self.assertEqual(self.service("job")["log"], "")

@@ -316,7 +316,7 @@ class PolicyTest(ServiceTestCase):
             "ready_command": ("true",), "ready_timeout": None,
             "watchdog": None, "stop_signal": signal.SIGINT, "grace": 0,
             "timeout": 86400, "log_max_bytes": 4096, "log_files": 1,
-            "log_drop": True}
+            "log_drop": True, "pty": True}
         wanted = forkserver.ServicePolicy(
             restart="always", backoff_initial_ms=100, backoff_factor=3,
             backoff_max_ms=60_000, backoff_jitter_percent=0,
@@ -324,7 +324,8 @@ class PolicyTest(ServiceTestCase):
             after=[], ready="exec", ready_fd=7, ready_line="^Ready",
             ready_command=["true"], ready_timeout_ms=0, watchdog_ms=0,
             stop_signal=2, grace_ms=0, timeout_ms=86_400_000,
-            log_max_bytes=4096, log_files=1, log_drop=True)
+            log_max_bytes=4096, log_files=1, log_drop=True,
+            pty=True)
         self.assertEqual(self.start(**keywords).policy, wanted)
         self.assertEqual(self.start(policy=wanted).policy, wanted)
         changed = self.start(policy=wanted, watchdog=60, replace=True)

@@ -7,6 +7,8 @@
 
 #include <functional>
 
+#include "tools/forkserver/terminal_relay.h"
+
 namespace forkserver::cli {
 
 using LaunchDone = std::function<void(Result<Worker>)>;
@@ -14,8 +16,10 @@ using LaunchDone = std::function<void(Result<Worker>)>;
 // Calls `start`, which calls SpawnAsync or ForkAsync of `client`, and blocks
 // until the worker has ended. INT, TERM, HUP and QUIT go to the worker's whole
 // group, as often as they come. A second one while it is being launched ends
-// this process instead.
+// this process instead. TSTP stops both until this one is continued.
+// `terminal`, or null: the worker's; its worker side is what `start` gives it.
 // Returns the exit code of this process, see worker_outcome.h.
-int RunAttached(Client& client, const std::function<void(LaunchDone)>& start);
+int RunAttached(Client& client, TerminalRelay* terminal,
+                const std::function<void(LaunchDone)>& start);
 
 }  // namespace forkserver::cli

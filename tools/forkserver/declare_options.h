@@ -73,6 +73,11 @@ inline void AddWorkerOptions(CLI::App& app, Options& options) {
                "Its exit record has the end of its standard error and, if it "
                "crashed, where")
       ->excludes(app.get_option("--detach"));
+  app.add_flag("-t,--pty", options.pty,
+               "Its streams are a terminal of its own, shown in this one")
+      ->excludes(app.get_option("--detach"))
+      ->excludes(app.get_option("--crash-report"))
+      ->excludes(app.get_option("--session"));
 }
 
 inline void AddForkOptions(CLI::App& app, Options& options) {
@@ -84,7 +89,8 @@ inline void AddForkOptions(CLI::App& app, Options& options) {
   app.add_flag("--result", options.result,
                "Print the result that the entry sets, after its own output. "
                "A signal then ends this command, and so the worker")
-      ->excludes(app.get_option("--detach"));
+      ->excludes(app.get_option("--detach"))
+      ->excludes(app.get_option("--pty"));
 }
 
 inline void AddZygoteOptions(CLI::App& app, Options& options) {

@@ -120,6 +120,8 @@ inline void AddServiceOptions(CLI::App& app, Options& options) {
   app.add_flag("--log-drop", policy.log_drop,
                "Drop and count what it writes faster than can be kept, "
                "instead of letting it wait");
+  app.add_flag("--pty", policy.pty,
+               "Its streams are a terminal, which it writes to its log");
   app.add_flag("--replace", options.replace,
                "Replace one of the same name that is made of something else");
 }

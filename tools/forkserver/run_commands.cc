@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "sdk/base/unique_fd.h"
@@ -14,6 +15,7 @@
 #include "tools/forkserver/exit_codes.h"
 #include "tools/forkserver/output.h"
 #include "tools/forkserver/request.h"
+#include "tools/forkserver/terminal_relay.h"
 #include "tools/forkserver/worker_outcome.h"
 
 namespace forkserver::cli {
@@ -55,14 +57,30 @@ int CallEntry(Client& client, const ForkOptions& fork) {
   return ReportEnd(called->exit);
 }
 
-// A process group of its own in the terminal's session is a background job: it
-// would be stopped when it reads the terminal. Workers of the daemon are in
-// another session, where that rule does not apply.
-void LeaveTerminal(const Client& client, ProcessOptions& process) {
-  const bool direct = client.descriptor() < 0;
-  if (direct && ::isatty(STDIN_FILENO) == 1) {
+// One of its own for the worker, if that is asked for. Otherwise it has the
+// streams of this one, and is in another session: without the daemon a process
+// group of its own would be a background job, which is stopped when it reads
+// the terminal.
+Result<std::optional<TerminalRelay>> GiveTerminal(const Options& options,
+                                                  const Client& client,
+                                                  ProcessOptions& process) {
+  std::optional<TerminalRelay> terminal;
+  if (options.pty) {
+    Result<TerminalRelay> opened = TerminalRelay::Open();
+    if (!opened) return opened.error();
+    terminal.emplace(std::move(*opened));
+    process.group = GroupKind::kTerminal;
+    for (int stream = 0; stream <= 2; ++stream) {
+      process.fds[stream] = terminal->worker_side();
+    }
+  } else if (client.descriptor() < 0 && ::isatty(STDIN_FILENO) == 1) {
     process.group = GroupKind::kSession;
   }
+  return terminal;
+}
+
+TerminalRelay* PointerTo(std::optional<TerminalRelay>& terminal) {
+  return terminal ? &*terminal : nullptr;
 }
 
 }  // namespace
@@ -74,8 +92,10 @@ int RunExecWorker(const Options& options) {
   if (!null) return Fail(SystemError("open(/dev/null)", errno));
   SpawnOptions spawn = MakeSpawnOptions(options, null.get());
   if (options.detach) return ReportDetached(client->Spawn(spawn));
-  LeaveTerminal(*client, spawn);
-  return RunAttached(*client, [&](LaunchDone done) {
+  Result<std::optional<TerminalRelay>> terminal =
+      GiveTerminal(options, *client, spawn);
+  if (!terminal) return Fail(terminal.error());
+  return RunAttached(*client, PointerTo(*terminal), [&](LaunchDone done) {
     client->SpawnAsync(spawn, std::move(done));
   });
 }
@@ -93,7 +113,10 @@ int RunForkedWorker(const Options& options) {
   }
   if (options.result) return CallEntry(*client, fork);
   if (options.detach) return ReportDetached(client->Fork(fork));
-  return RunAttached(*client, [&](LaunchDone done) {
+  Result<std::optional<TerminalRelay>> terminal =
+      GiveTerminal(options, *client, fork);
+  if (!terminal) return Fail(terminal.error());
+  return RunAttached(*client, PointerTo(*terminal), [&](LaunchDone done) {
     client->ForkAsync(fork, std::move(done));
   });
 }

@@ -23,6 +23,14 @@ extern "C" void WriteSignal(int signal) {
   errno = saved;
 }
 
+void Catch(int signal) {
+  struct sigaction action = {};
+  action.sa_handler = WriteSignal;
+  action.sa_flags = SA_RESTART;
+  sigfillset(&action.sa_mask);
+  ::sigaction(signal, &action, nullptr);
+}
+
 }  // namespace
 
 Result<SignalPipe> SignalPipe::Open(std::initializer_list<int> signals) {
@@ -38,14 +46,16 @@ Result<SignalPipe> SignalPipe::Open(std::initializer_list<int> signals) {
     struct sigaction action = {};
     ::sigaction(signal, nullptr, &action);
     if (action.sa_handler == SIG_IGN && signal != SIGCHLD) continue;
-    action = {};
-    action.sa_handler = WriteSignal;
-    action.sa_flags = SA_RESTART;
-    sigfillset(&action.sa_mask);
-    ::sigaction(signal, &action, nullptr);
+    Catch(signal);
     result.caught_.push_back(signal);
   }
   return result;
+}
+
+void SignalPipe::TakeDefaultAction(int signal) {
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  Catch(signal);
 }
 
 SignalPipe::~SignalPipe() {

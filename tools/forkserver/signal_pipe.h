@@ -22,6 +22,8 @@ class SignalPipe {
 
   // Readable when Take has something. Owned by this object.
   int descriptor() const { return read_end_.get(); }
+  // Does once what `signal`, one of those that are caught, does by default.
+  static void TakeDefaultAction(int signal);
   // The signals caught since the last call, in order. Does not block.
   std::vector<int> Take();
 

@@ -267,6 +267,7 @@ class Reader {
         {"log-size", Size(policy.log_max_bytes)},
         {"log-files", Number(policy.log_files, 1, 1000)},
         {"log-drop", Flag(policy.log_drop)},
+        {"pty", Flag(policy.pty)},
     };
   }
 

@@ -135,7 +135,8 @@ class Client(ServiceCalls):
         limits    {"nofile": 1024, "core": (0, 0)}: the limit, or a pair of
                   soft and hard; -1 is unlimited
         nice      the niceness itself, -20..19
-        group     "process_group", or "session": it leads one of its own
+        group     "process_group"; "session": it leads one of its own; or
+                  "terminal": a session, and descriptor 0 is its terminal
         name      for people, up to 128 bytes
         timeout   seconds of wall clock, after which it is stopped; None: none
         stop_signal

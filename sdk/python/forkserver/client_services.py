@@ -77,6 +77,7 @@ class ServiceCalls:
         log_max_bytes, log_files, log_drop
                   3 files of 10 MiB; whether it drops what is written faster
                   than can be kept, or waits
+        pty       whether its streams are a terminal, written to its log
 
         Raises ServiceConflict (one of that name runs, is made of something
         else, and there is no `replace`), ServiceFailed (it has failed, and

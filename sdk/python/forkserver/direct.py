@@ -10,6 +10,7 @@ import fcntl
 import os
 import resource
 import signal
+import termios
 import threading
 import time
 from typing import Any, Dict, List, NoReturn, Optional, Tuple, cast
@@ -272,10 +273,10 @@ def _become(setup: Setup, sources: List[int], null: int,
     """In the child. Only what needs no lock of the parent's other threads."""
     step = "setpgid"
     try:
-        if setup.group == "session":
-            os.setsid()
-        else:
+        if setup.group == "process_group":
             os.setpgid(0, 0)
+        else:
+            os.setsid()
         for number in signal.valid_signals():
             if number not in (signal.SIGKILL, signal.SIGSTOP):
                 signal.signal(number, signal.SIG_DFL)
@@ -295,6 +296,9 @@ def _become(setup: Setup, sources: List[int], null: int,
                     os.close(fd)
                 except OSError:
                     pass  # the folder's own
+        if setup.group == "terminal":
+            step = "ioctl"
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         step = "umask"
         os.umask(setup.umask)
         step = "setpriority"

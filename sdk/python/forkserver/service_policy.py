@@ -51,6 +51,7 @@ class ServicePolicy(Message):
               not at all
     log_drop  what it writes faster than can be kept is dropped and counted;
               otherwise it waits
+    pty       its streams are a terminal, which it writes to its log
     """
     restart: str = optional(choice("no", "on-failure", "always"),
                             "on-failure")
@@ -75,3 +76,4 @@ class ServicePolicy(Message):
     log_max_bytes: int = optional(INTEGER, 10_485_760)
     log_files: int = optional(INTEGER, 3)
     log_drop: bool = optional(BOOLEAN, False)
+    pty: bool = optional(BOOLEAN, False)

@@ -36,6 +36,7 @@ class PolicyOptions(SetupOptions, total=False):
     log_max_bytes: int
     log_files: int
     log_drop: bool
+    pty: bool
 
 
 class ServiceOptions(PolicyOptions, total=False):
@@ -97,6 +98,7 @@ _POLICY: Dict[str, Any] = {
     "log_max_bytes": ("log_max_bytes", _as_it_is),
     "log_files": ("log_files", _as_it_is),
     "log_drop": ("log_drop", boolean),
+    "pty": ("pty", boolean),
 }
 _SERVICE = {"zygote": None, "entry": None, "args": b"", "env": None,
             "cwd": None, "umask": None, "limits": None, "nice": None,

@@ -17,6 +17,7 @@
 
 #include "sdk/process/child_setup.h"
 #include "sdk/process/platform.h"
+#include "sdk/process/pseudo_terminal.h"
 #include "tests/unit/leftovers.h"
 #include "tests/unit/run_in_child.h"
 
@@ -392,6 +393,39 @@ TEST_CASE("group, umask, niceness, limits and working directory are applied") {
   CHECK(ApplyAndDescribe(plan) ==
         "group 1 session 1 same-session 0 umask 137 nice " + nice +
             " cwd /usr nofile 99");
+}
+
+TEST_CASE("descriptor 0 becomes the terminal of the session") {
+  const NoLeftovers no_leftovers;
+  auto terminal = PseudoTerminal::Make({24, 80, 0, 0});
+  REQUIRE(terminal);
+  const int worker_side = terminal->worker_side.get();
+  const ChildOutcome outcome = RunInChild([&](int output) {
+    ChildPlan plan;
+    plan.group = GroupKind::kTerminal;
+    plan.cwd = "/";
+    plan.fds = {{0, worker_side}, {1, worker_side}, {2, worker_side}};
+    plan.status_fd = output;
+    if (ApplyChildPlan(plan).step != SetupStep::kNone) return 1;
+    const UniqueFd own(::open("/dev/tty", O_RDWR));
+    return own && ::tcgetpgrp(own.get()) == ::getpid() ? 0 : 2;
+  });
+  CHECK(outcome.code() == 0);
+}
+
+TEST_CASE("a descriptor 0 that is no terminal is named") {
+  const NoLeftovers no_leftovers;
+  ChildPlan plan = EmptyPlan();
+  plan.group = GroupKind::kTerminal;
+  const SetupFailure failure = ApplyAndFail(plan, [] {
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(null, 0);
+  });
+  CHECK(failure.step == SetupStep::kTerminal);
+  CHECK(failure.error_number == ENOTTY);
+  const Error error = DescribeFailure(failure, protocol::Setup());
+  CHECK(error.message == "ioctl(0, TIOCSCTTY): Inappropriate ioctl for device");
+  CHECK(error.hint.find("must be a terminal") != std::string::npos);
 }
 
 TEST_CASE("a client's limit above what may be set is set as far as possible") {

@@ -101,6 +101,7 @@ timeout = "1h"
 log-size = "1M"
 log-files = 7
 log-drop = true
+pty = true
 )");
   REQUIRE(project.services.size() == 2);
   CHECK(project.services[0].options.argv ==
@@ -139,6 +140,7 @@ log-drop = true
   CHECK(policy.log_max_bytes == 1 << 20);
   CHECK(policy.log_files == 7);
   CHECK(policy.log_drop);
+  CHECK(policy.pty);
 }
 
 TEST_CASE("every key of a zygote is read, and parents come first") {

@@ -73,7 +73,7 @@ class Setup(Message):
     umask: int = required(INTEGER, 0o022)
     limits: LimitMap = optional(LIMITS, {})
     nice: Optional[int] = optional(INTEGER, None)
-    group: str = optional(choice("process_group", "session"), "process_group")
+    group: str = optional(choice("process_group", "session", "terminal"), "process_group")
     fds: List[Tuple[int, int]] = optional(FD_PLACEMENTS, [])
     entry: str = optional(TEXT, "")
     args: bytes = optional(BINARY, b"")

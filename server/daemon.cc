@@ -32,11 +32,11 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
                                                SocketClaim claim,
                                                std::string log_path,
                                                ServiceManager manager) {
-  Result<std::unique_ptr<Launcher>> launcher = Launcher::Create();
-  if (!launcher) return launcher.error();
   const std::string instance =
       WorkerIds::MakeInstance(UnixMilliseconds(), claim.ReadInstance());
   claim.NoteInstance(instance);
+  Result<std::unique_ptr<Launcher>> launcher = Launcher::Create(instance);
+  if (!launcher) return launcher.error();
   std::unique_ptr<Daemon> daemon(
       new Daemon(options, std::move(claim), std::move(*launcher), instance));
   daemon->manager_ = std::move(manager);
@@ -104,6 +104,9 @@ Result<void> Daemon::AddServices() {
   auto services = Services::Create(supervisor_, {claim_.path() + ".state"});
   if (!services) return services.error();
   services_ = std::move(*services);
+  for (const std::string& what : services_->Restore()) {
+    Log(LogLevel::kInfo, what);
+  }
   services_watcher_.emplace(loop_, services_->fd(), [this](bool, bool) {
     services_->Process();
     Settle();

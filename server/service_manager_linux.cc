@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <string>
@@ -21,8 +22,8 @@ UniqueFd TakeActivationSocket() {
   const char* const count = std::getenv("LISTEN_FDS");
   UniqueFd socket;
   if (pid != nullptr && count != nullptr && std::to_string(::getpid()) == pid) {
-    const long fds = std::strtol(count, nullptr, 10);
-    for (int fd = kFirstFd; fd < kFirstFd + fds && fd < kMaxFds; ++fd) {
+    const long fds = std::min(std::strtol(count, nullptr, 10), kMaxFds);
+    for (int fd = kFirstFd; fd < kFirstFd + fds; ++fd) {
       if (!IsListeningUnixStream(fd)) continue;
       socket = UniqueFd(fd);
       SetCloseOnExec(fd);

@@ -123,6 +123,18 @@ bool SignalProcess(int process_fd, int signal);
 // True if the process is a zombie or gone.
 bool ProcessHasEnded(pid_t pid);
 
+// When a process began, as the system counts: two that have the same number
+// one after the other differ in it. 0 if it cannot be read.
+std::int64_t ReadStartTime(pid_t pid);
+
+// Names the time since the system was started. Empty if it cannot be read.
+std::string ReadBootId();
+
+// How a process that need not be a child ended: its wait status, once its
+// parent has reaped it. nullopt: not yet, or the system does not tell (Linux
+// before 6.15, macOS).
+std::optional<int> ReadWaitStatus(int process_fd);
+
 // True if the process neither ignores nor handles the signal. False where that
 // cannot be read.
 bool TakesDefaultAction(pid_t pid, int signal);

@@ -145,6 +145,26 @@ bool ProcessHasEnded(pid_t pid) {
   return size != static_cast<int>(sizeof(info)) || info.pbi_status == SZOMB;
 }
 
+std::int64_t ReadStartTime(pid_t pid) {
+  struct proc_bsdinfo info = {};
+  const int size =
+      ::proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, sizeof(info));
+  if (size != static_cast<int>(sizeof(info))) return 0;
+  return static_cast<std::int64_t>(info.pbi_start_tvsec) * 1'000'000 +
+         static_cast<std::int64_t>(info.pbi_start_tvusec);
+}
+
+std::string ReadBootId() {
+  char id[64] = {};
+  std::size_t size = sizeof(id) - 1;
+  if (::sysctlbyname("kern.bootsessionuuid", id, &size, nullptr, 0) != 0) {
+    return {};
+  }
+  return id;
+}
+
+std::optional<int> ReadWaitStatus(int) { return std::nullopt; }
+
 bool TakesDefaultAction(pid_t pid, int signal) {
   int query[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, pid};
   struct kinfo_proc info = {};

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -264,6 +265,45 @@ bool ProcessHasEnded(pid_t pid) {
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos || name_end + 2 >= stat.size()) return true;
   return stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+}
+
+std::int64_t ReadStartTime(pid_t pid) {
+  const std::string stat =
+      ReadSmallFile("/proc/" + std::to_string(pid) + "/stat");
+  // "pid (name) state ...": the 22nd, and the name may hold anything.
+  std::size_t at = stat.rfind(')');
+  for (int field = 2; field < 22; ++field) {
+    at = stat.find(' ', at);
+    if (at == std::string::npos) return 0;
+    ++at;
+  }
+  return std::strtoll(stat.c_str() + at, nullptr, 10);
+}
+
+std::string ReadBootId() {
+  std::string id = ReadSmallFile("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+std::optional<int> ReadWaitStatus(int process_fd) {
+  // struct pidfd_info and PIDFD_GET_INFO of Linux 6.15, which libc's headers
+  // may not have.
+  struct {
+    std::uint64_t mask;
+    std::uint64_t cgroup;
+    std::uint32_t ids[11];
+    std::int32_t wait_status;
+  } info = {};
+  static_assert(sizeof(info) == 64);
+  constexpr std::uint64_t kExit = 1 << 3;
+  info.mask = kExit;
+  if (::ioctl(process_fd, _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, sizeof(info)),
+              &info) != 0 ||
+      (info.mask & kExit) == 0) {
+    return std::nullopt;
+  }
+  return info.wait_status;
 }
 
 bool TakesDefaultAction(pid_t pid, int signal) {

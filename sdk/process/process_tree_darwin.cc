@@ -79,6 +79,18 @@ std::vector<pid_t> ListTree(const ProcessTree& tree) {
 
 }  // namespace
 
+std::map<std::string, std::vector<pid_t>> FindByWorker(
+    const std::function<bool(const std::string&)>& is_wanted) {
+  std::map<std::string, std::vector<pid_t>> found;
+  for (const pid_t pid : ListOwnProcesses()) {
+    const std::string worker = FindWorker(pid);
+    if (!worker.empty() && is_wanted(worker) && !ProcessHasEnded(pid)) {
+      found[worker].push_back(pid);
+    }
+  }
+  return found;
+}
+
 Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
   Orphans orphans;
   for (const pid_t pid : ListOwnProcesses()) {

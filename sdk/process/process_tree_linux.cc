@@ -111,6 +111,23 @@ Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
   return orphans;
 }
 
+std::map<std::string, std::vector<pid_t>> FindByWorker(
+    const std::function<bool(const std::string&)>& is_wanted) {
+  std::map<std::string, std::vector<pid_t>> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"),
+                                                      &::closedir);
+  while (const dirent* const entry =
+             processes ? ::readdir(processes.get()) : nullptr) {
+    const pid_t pid = std::atoi(entry->d_name);
+    if (pid <= 0) continue;
+    const std::string worker = FindWorker(ReadProcFile(pid, "environ"));
+    if (!worker.empty() && is_wanted(worker) && !ProcessHasEnded(pid)) {
+      found[worker].push_back(pid);
+    }
+  }
+  return found;
+}
+
 int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
                const std::function<bool()>& is_still_it) {
   std::set<pid_t> reached;

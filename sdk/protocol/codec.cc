@@ -9,6 +9,7 @@
 
 #include "sdk/protocol/framing.h"
 #include "sdk/protocol/log_messages.h"
+#include "sdk/protocol/state_messages.h"
 
 namespace forkserver::protocol {
 namespace {
@@ -633,6 +634,7 @@ std::string DescribeMessages() {
   template Result<Body> Message::Decode<Body>() const;
 FORKSERVER_PROTOCOL_BODIES(FORKSERVER_INSTANTIATE)
 FORKSERVER_LOG_BODIES(FORKSERVER_INSTANTIATE)
+FORKSERVER_INSTANTIATE(SavedService)
 #undef FORKSERVER_INSTANTIATE
 
 }  // namespace forkserver::protocol

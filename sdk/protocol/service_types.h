@@ -106,6 +106,8 @@ struct ServicePolicy {
   bool log_drop = false;
   // Its streams are a terminal, which it writes to its log.
   bool pty = false;
+  // A run outlives a daemon that is killed, and is taken over by the next one.
+  bool detach = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -137,6 +139,7 @@ struct ServicePolicy {
     visit.Defaulted("log_files", self.log_files, std::int64_t{3});
     visit.Optional("log_drop", self.log_drop);
     visit.Optional("pty", self.pty);
+    visit.Optional("detach", self.detach);
   }
 };
 

@@ -37,7 +37,7 @@ Result<void> ForkedWorkers::Add(ProcessKey key, ProcessKey zygote,
   worker.detach = detach;
   if (!detach) {
     // Now, not when it has started: then it could not be refused any more.
-    auto slot = keeper_.TakeSlot();
+    auto slot = keeper_.TakeSlot(key);
     if (!slot) return slot.error();
     worker.slot = *slot;
   }

@@ -6,20 +6,49 @@
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
+#include "sdk/process/process_tree.h"
 
 namespace forkserver::server {
 namespace {
 
-constexpr std::size_t kTableBytes = Keeper::kSlots * sizeof(pid_t);
+// The keys first.
+constexpr std::size_t kTableBytes =
+    Keeper::kSlots * (sizeof(ProcessKey) + sizeof(pid_t));
 static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t));
+static_assert(sizeof(std::atomic<ProcessKey>) == sizeof(ProcessKey));
+
+// What forks faster than it is killed is met again in the next look.
+constexpr int kLooks = 100;
+constexpr timespec kBetweenLooks = {0, 5'000'000};
+
+// Kills everything that was executed as a part of these workers.
+void KillLeftBehind(const std::set<std::string>& workers) {
+  if (workers.empty()) return;
+  const auto is_wanted = [&](const std::string& worker) {
+    return workers.count(worker) != 0;
+  };
+  for (int i = 0; i < kLooks; ++i) {
+    std::vector<pid_t> left;
+    for (const auto& [worker, pids] : FindByWorker(is_wanted)) {
+      left.insert(left.end(), pids.begin(), pids.end());
+    }
+    if (left.empty()) return;
+    SignalTree({0, left}, SIGKILL, 0, [] { return true; });
+    ::nanosleep(&kBetweenLooks, nullptr);
+  }
+}
 
 // The whole life of the keeper.
-[[noreturn]] void RunKeeper(int pipe, const std::atomic<pid_t>* table) {
+[[noreturn]] void RunKeeper(int pipe, const std::string& instance,
+                            const std::atomic<pid_t>* table,
+                            const std::atomic<ProcessKey>* keys) {
   // A session of its own: what is meant for the daemon's group is not for it.
   ::setsid();
   ResetSignals();
@@ -34,28 +63,35 @@ static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t));
     if (size == 0) break;
     if (size < 0 && errno != EINTR) break;
   }
+  std::set<std::string> workers;
   for (std::size_t i = 0; i < Keeper::kSlots; ++i) {
     const pid_t group = table[i].load(std::memory_order_acquire);
-    if (group > 1) ::kill(-group, SIGKILL);
+    if (group <= 1) continue;
+    ::kill(-group, SIGKILL);
+    workers.insert(instance + "-" + std::to_string(keys[i].load()));
   }
+  KillLeftBehind(workers);
   ::_exit(0);
 }
 
 }  // namespace
 
-Result<Keeper> Keeper::Start() {
-  Keeper keeper;
+Result<Keeper> Keeper::Start(std::string instance) {
+  Keeper keeper(std::move(instance));
   // Untouched pages cost nothing.
   void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return SystemError("mmap()", errno);
-  keeper.table_ = static_cast<std::atomic<pid_t>*>(memory);
+  keeper.keys_ = static_cast<std::atomic<ProcessKey>*>(memory);
+  keeper.table_ = reinterpret_cast<std::atomic<pid_t>*>(keeper.keys_ + kSlots);
   if (auto forked = keeper.ForkKeeper(); !forked) return forked.error();
   return keeper;
 }
 
 Keeper::Keeper(Keeper&& other) noexcept
-    : table_(std::exchange(other.table_, nullptr)),
+    : instance_(std::move(other.instance_)),
+      table_(std::exchange(other.table_, nullptr)),
+      keys_(std::exchange(other.keys_, nullptr)),
       used_(other.used_),
       free_(std::move(other.free_)),
       pipe_(std::move(other.pipe_)),
@@ -67,7 +103,7 @@ Keeper::~Keeper() {
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
-  if (table_ != nullptr) ::munmap(table_, kTableBytes);
+  if (keys_ != nullptr) ::munmap(keys_, kTableBytes);
 }
 
 Result<void> Keeper::Restart() {
@@ -84,7 +120,7 @@ Result<void> Keeper::ForkKeeper() {
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
   const int fork_errno = errno;
-  if (pid == 0) RunKeeper(pipe->read_end.get(), table_);
+  if (pid == 0) RunKeeper(pipe->read_end.get(), instance_, table_, keys_);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return SystemError("fork()", fork_errno);
   pipe_ = std::move(pipe->write_end);
@@ -92,10 +128,11 @@ Result<void> Keeper::ForkKeeper() {
   return {};
 }
 
-Result<std::atomic<pid_t>*> Keeper::TakeSlot() {
+Result<std::atomic<pid_t>*> Keeper::TakeSlot(ProcessKey key) {
   if (!free_.empty()) {
     std::atomic<pid_t>* const slot = free_.back();
     free_.pop_back();
+    keys_[slot - table_] = key;
     return slot;
   }
   if (used_ == kSlots) {
@@ -104,6 +141,7 @@ Result<std::atomic<pid_t>*> Keeper::TakeSlot() {
                          " live workers, no more are possible",
                      "wait for some of them to end");
   }
+  keys_[used_] = key;
   return &table_[used_++];
 }
 

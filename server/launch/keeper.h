@@ -1,9 +1,10 @@
 // The keeper: a tiny process that outlives the daemon by a moment. It holds
 // the reading end of a pipe from the daemon; when the daemon is gone, however
 // it went, the pipe closes and the keeper kills the groups of the workers and
-// zygotes that were not detached.
+// zygotes that were not detached, and then what they have left elsewhere: what
+// has their ids as FORKSERVER_WORKER (sdk/process/process_tree.h).
 //
-// The daemon tells it the groups through shared memory: a store, no system
+// The daemon tells it the groups through shared memory: two stores, no system
 // call and no wake-up per launch.
 //
 // Caveat: between the end of the daemon and the kill, init may reap a worker
@@ -16,9 +17,12 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "server/launch/launch_event.h"
 
 namespace forkserver::server {
 
@@ -27,8 +31,9 @@ class Keeper {
   // As many groups as can be live at once.
   static constexpr std::size_t kSlots = std::size_t{1} << 17;
 
-  // Forks the keeper. Call while the process has one thread.
-  static Result<Keeper> Start();
+  // Forks the keeper, of the daemon whose workers have ids that begin with
+  // `instance`. Call while the process has one thread.
+  static Result<Keeper> Start(std::string instance);
   Keeper(Keeper&& other) noexcept;
   Keeper& operator=(Keeper&&) = delete;
   // Ends the keeper; what is still in a slot is killed by it.
@@ -39,17 +44,19 @@ class Keeper {
   // sees the same slots.
   Result<void> Restart();
 
-  // A group to be killed with the daemon: the holder stores its id. Error
-  // "limit_reached" when all slots are taken.
-  Result<std::atomic<pid_t>*> TakeSlot();
+  // A worker or zygote to be killed with the daemon: the holder stores the id
+  // of its group. Error "limit_reached" when all slots are taken.
+  Result<std::atomic<pid_t>*> TakeSlot(ProcessKey key);
   void GiveSlot(std::atomic<pid_t>* slot);
 
  private:
-  Keeper() = default;
+  explicit Keeper(std::string instance) : instance_(std::move(instance)) {}
   Result<void> ForkKeeper();
 
+  std::string instance_;
   std::atomic<pid_t>* table_ = nullptr;
-  std::size_t used_ = 0;  // slots handed out at least once
+  std::atomic<ProcessKey>* keys_ = nullptr;  // of the same numbers
+  std::size_t used_ = 0;                     // slots handed out at least once
   std::vector<std::atomic<pid_t>*> free_;
   UniqueFd pipe_;
   pid_t pid_ = 0;

@@ -40,12 +40,12 @@ std::uint64_t EndToken(ProcessKey key) {
 
 }  // namespace
 
-Result<std::unique_ptr<Launcher>> Launcher::Create() {
+Result<std::unique_ptr<Launcher>> Launcher::Create(std::string instance) {
   Result<PollSet> poll_set = PollSet::Create();
   if (!poll_set) return poll_set.error();
   UniqueFd null_fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_fd) return SystemError("open(/dev/null)", errno);
-  Result<Keeper> keeper = Keeper::Start();
+  Result<Keeper> keeper = Keeper::Start(std::move(instance));
   if (!keeper) return keeper.error();
   return std::unique_ptr<Launcher>(new Launcher(
       std::move(*poll_set), std::move(*keeper), std::move(null_fd)));
@@ -57,6 +57,7 @@ Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
       null_fd_(std::move(null_fd)),
       child_signal_(OpenChildSignal()),
       reaper_(poll_set_, EndToken),
+      adopted_(poll_set_, EndToken),
       zygotes_(poll_set_, reaper_, keeper_, events_),
       examiner_(poll_set_, reaper_) {
   reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
@@ -174,7 +175,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   Running running;
   running.zygote = zygote;
   if (!traits.detach) {
-    auto slot = keeper_.TakeSlot();
+    auto slot = keeper_.TakeSlot(key);
     if (!slot) return slot.error();
     running.slot = *slot;
   }
@@ -217,15 +218,20 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
 bool Launcher::Signal(ProcessKey key, const std::string& id, int signal,
                       bool group) {
   if (reaper_.Knows(key)) return reaper_.Signal(key, signal, group);
+  if (adopted_.Knows(key)) return adopted_.Signal(key, signal, group);
   return zygotes_.Signal(key, id, signal, group);
 }
 
-Orphans Launcher::ListOrphans() {
+Orphans Launcher::ListOrphans(const std::set<std::string>& adopted) {
   Orphans orphans = ::forkserver::ListOrphans(::getpid(), [this](pid_t child) {
     return reaper_.KeyOf(child) != 0 || zygotes_.IsForkedWorker(child);
   });
   // As a sweep would; until then each look would find them again.
   for (const pid_t pid : orphans.ended) ::waitpid(pid, nullptr, WNOHANG);
+  if (!adopted.empty()) {
+    orphans.of_worker.merge(FindByWorker(
+        [&](const std::string& worker) { return adopted.count(worker) != 0; }));
+  }
   return orphans;
 }
 
@@ -233,7 +239,8 @@ int Launcher::SignalTree(ProcessKey key, pid_t pid,
                          const std::vector<pid_t>& orphans, int signal) {
   return ::forkserver::SignalTree(
       {pid, orphans}, signal, signal == SIGKILL ? 0 : pid, [this, key, pid] {
-        return pid == 0 || reaper_.Knows(key) || zygotes_.IsForkedWorker(pid);
+        return pid == 0 || reaper_.Knows(key) || adopted_.Lives(key) ||
+               zygotes_.IsForkedWorker(pid);
       });
 }
 
@@ -341,6 +348,13 @@ void Launcher::OnStatus(ProcessKey key) {
 }
 
 void Launcher::OnEnd(ProcessKey key) {
+  if (adopted_.Knows(key)) {
+    if (auto status = adopted_.TakeEnd(key)) {
+      events_.push_back(ProcessEnded{key, std::move(*status)});
+    }
+    if (adopted_.has_ending()) SweepBefore(kSweepUnwatchedNs);
+    return;
+  }
   // A child that was killed before its exec: the status pipe knows first.
   OnStatus(key);
   std::optional<EndStatus> status = reaper_.Reap(key);
@@ -396,6 +410,7 @@ void Launcher::Sweep() {
     for (const ProcessKey key : reaper_.Unwatched()) OnEnd(key);
     if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
   }
+  for (const ProcessKey key : adopted_.Ending()) OnEnd(key);
   // A worker whose zygote died may be a zombie of ours already: its report
   // must be read before anything is reaped as an unknown orphan.
   zygotes_.DrainReports();

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/poll_set.h"
 #include "sdk/process/process_tree.h"
+#include "server/launch/adopted_processes.h"
 #include "server/launch/examiner.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
@@ -32,8 +34,9 @@ namespace forkserver::server {
 
 class Launcher {
  public:
-  // Forks the keeper: call while the process has one thread.
-  static Result<std::unique_ptr<Launcher>> Create();
+  // Forks the keeper: call while the process has one thread. `instance` is
+  // what the ids of its workers begin with.
+  static Result<std::unique_ptr<Launcher>> Create(std::string instance);
   ~Launcher();
   Launcher(const Launcher&) = delete;
   Launcher& operator=(const Launcher&) = delete;
@@ -80,6 +83,12 @@ class Launcher {
   // A worker of `zygote` that runs no entry and exits with 0: as LaunchExec.
   Result<void> LaunchCanary(ProcessKey key, std::string id, ProcessKey zygote);
 
+  // A detached worker of an earlier run: the process that has had `pid` since
+  // `start_time`. ProcessEnded follows. Error "worker_ended" if it is gone.
+  Result<void> Adopt(ProcessKey key, pid_t pid, std::int64_t start_time) {
+    return adopted_.Adopt(key, pid, start_time);
+  }
+
   // Is this zygote safe to fork? `words` is what it and whoever asked for it
   // say of it. ZygoteAudited follows; where nobody can look, with the verdict
   // unknown.
@@ -94,9 +103,11 @@ class Launcher {
   // when there is none.
   bool Signal(ProcessKey key, const std::string& id, int signal, bool group);
 
-  // What workers left behind in other places than their process groups. Takes
-  // as long as this process has children: one call for many workers.
-  Orphans ListOrphans();
+  // What workers left behind in other places than their process groups, and
+  // all that belongs to the workers `adopted`, by the ids that they were
+  // executed with. Takes as long as this process has children, or with those
+  // the system processes: one call for many workers.
+  Orphans ListOrphans(const std::set<std::string>& adopted);
   // To what descends from a worker, but not to its process group, which Signal
   // reaches; with KILL to that as well. `pid` is 0 once it has ended. Returns
   // how many processes were there.
@@ -152,6 +163,7 @@ class Launcher {
   UniqueFd null_fd_;
   UniqueFd child_signal_;
   Reaper reaper_;
+  AdoptedProcesses adopted_;
   std::vector<LaunchEvent> events_;
   ZygoteLauncher zygotes_;
   Examiner examiner_;

@@ -131,7 +131,7 @@ Result<void> Launcher::LaunchNestedZygote(ProcessKey key, std::string id,
   if (auto checked = CheckZygoteFrame(frame, parent); !checked) {
     return checked.error();
   }
-  auto slot = keeper_.TakeSlot();
+  auto slot = keeper_.TakeSlot(key);
   if (!slot) return slot.error();
   zygotes_.Add(key, std::move(id), parent, std::move(pipes->control.first),
                std::move(pipes->report.read_end), UniqueFd(),

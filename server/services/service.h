@@ -44,6 +44,7 @@ struct Service {
   std::optional<ExitRecord> exit;
   std::optional<std::int64_t> stop_grace_ms;  // of the stop under way
   bool remove = false;                        // once it is stopped
+  bool saved = false;                         // there is a file for it
   // Its next run was asked for by somebody.
   bool asked = false;
   // Services that it is after and that are stopped are to be started with it.
@@ -52,7 +53,10 @@ struct Service {
   // Its run. 0: it has none.
   ProcessKey run = 0;
   std::string worker;
+  // Of one that an earlier run of the daemon launched: its id then.
+  std::string first_worker;
   pid_t pid = 0;
+  std::int64_t start_time = 0;  // of that pid, see ReadStartTime
   bool launched = false;
   bool said_ready = false;  // before it was heard that it is launched
   std::int64_t run_begun_ns = 0;

@@ -35,13 +35,23 @@ void Services::Launch(Service& service) {
   service.launched = false;
   service.said_ready = false;
   service.run_begun_ns = MonotonicNanoseconds();
+  // First, so that a run that nobody has written down cannot be.
+  service.worker = supervisor_.NextId();
+  if (auto made = MakeFolder(options_.folder); !made) {
+    OnRunOver(service, nullptr, made.error().ToString());
+    return;
+  }
+  if (auto saved = Save(service); !saved) {
+    OnRunOver(service, nullptr,
+              "its state cannot be saved: " + saved.error().ToString());
+    return;
+  }
   Result<ProcessKey> run = StartWorker(service);
   if (!run) {
     OnRunOver(service, nullptr, run.error().ToString());
     return;
   }
   service.run = *run;
-  service.worker = supervisor_.IdOf(*run);
   runs_[*run] = service.number;
   WatchReadiness(service);
   if (policy.ready != ReadyKind::kNone && policy.ready_timeout_ms > 0) {
@@ -55,7 +65,6 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   protocol::Setup setup = definition.setup;
   std::vector<UniqueFd> fds;
   SetVariable(setup.env, "FORKSERVER_SERVICE", service.name);
-  if (auto made = MakeFolder(options_.folder); !made) return made.error();
   auto readiness = Readiness::Prepare(
       definition.policy,
       options_.folder + "/notify." + std::to_string(service.number), setup,
@@ -69,6 +78,7 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   policy.timeout_ms = definition.policy.timeout_ms;
   policy.grace_ms = definition.policy.grace_ms;
   policy.stop_signal = definition.policy.stop_signal;
+  policy.detach = definition.policy.detach;
   const Supervisor::Requester requester = {kServicesOwner, definition.limits,
                                            service.run_begun_ns};
   protocol::Bytes encoded = {protocol::EncodeBody(setup)};
@@ -240,6 +250,8 @@ void Services::Observe(const WorkerLaunched& event) {
   Service& service = *ByNumber(run->second);
   service.pid = static_cast<pid_t>(event.worker.pid);
   service.launched = true;
+  service.start_time = ReadStartTime(service.pid);
+  SaveOrSay(service);
   Note(service, "it is worker " + event.worker.id + ", pid " +
                     std::to_string(event.worker.pid));
   switch (service.definition.policy.ready) {
@@ -300,7 +312,9 @@ void Services::OnRunOver(Service& service, const ExitRecord* record,
   runs_.erase(service.run);
   service.run = 0;
   service.pid = 0;
+  service.start_time = 0;
   service.worker.clear();
+  service.first_worker.clear();
   if (record != nullptr) service.exit = *record;
 
   EndedRun run;

@@ -1,5 +1,7 @@
 #include "server/services/services.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 
@@ -382,6 +384,8 @@ void Services::On(Service& service, ServiceEvent event) {
       to_check_.insert(to_check_.end(), followers->second.begin(),
                        followers->second.end());
     }
+    // A launch saves by itself.
+    if (step.action != ServiceAction::kLaunch) SaveOrSay(service);
     Publish(service);
   }
   switch (step.action) {
@@ -416,6 +420,7 @@ void Services::Publish(const Service& service, bool removed) {
 
 void Services::Remove(Service& service) {
   Publish(service, /*removed=*/true);
+  if (service.saved) ::unlink(SavedPath(service.name).c_str());
   Undefine(service);
   const auto followers = followers_.find(service.name);
   if (followers != followers_.end()) {

@@ -24,6 +24,7 @@
 
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/messages.h"
+#include "sdk/protocol/state_messages.h"
 #include "server/output/log_writer.h"
 #include "server/services/service.h"
 #include "server/services/service_state.h"
@@ -72,6 +73,10 @@ class Services {
   std::vector<ServiceInfo> All() const;
   bool empty() const { return services_.empty(); }
 
+  // What an earlier run of the daemon has left: services whose runs outlive it.
+  // Call once, before anything else. Returns what is to be logged.
+  std::vector<std::string> Restore();
+
   // Nothing is started any more. The workers are the supervisor's to stop.
   void BeginShutdown() { shutting_down_ = true; }
 
@@ -93,6 +98,14 @@ class Services {
   // Sets a point in time of a service, and the timer with it.
   void Schedule(Service& service, std::int64_t Service::*when,
                 std::int64_t at_ns);
+
+  // Writes down what the next run of the daemon is to know of it, if its own
+  // runs outlive this one.
+  Result<void> Save(Service& service);
+  void SaveOrSay(Service& service);
+  Result<std::uint64_t> Restore(const protocol::SavedService& saved);
+  void Adopt(Service& service, const Supervisor::Earlier& earlier);
+  std::string SavedPath(const std::string& name) const;
 
   void Define(Service& service, ServiceDefinition definition);
   void Undefine(Service& service);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 #include <utility>
 
 #include "sdk/process/platform.h"
@@ -209,6 +210,28 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   return key;
 }
 
+ProcessKey Supervisor::Adopt(const Requester& requester,
+                             const protocol::Policy& policy,
+                             const Earlier& earlier) {
+  const ProcessKey key = ids_.Next();
+  Worker& worker = AddWorker(key, requester, policy);
+  worker.first_id = earlier.id;
+  worker.kind = earlier.kind;
+  worker.pid = earlier.pid;
+  worker.state = WorkerState::kRunning;
+  worker.journey.launched_ns = earlier.launched_ns;
+  if (launcher_.Adopt(key, earlier.pid, earlier.start_time)) {
+    events_.push_back(WorkerLaunched{key, DescribeWorker(worker)});
+    return key;
+  }
+  worker.state = WorkerState::kStopping;
+  worker.ended = ProcessEnded{key, {}};
+  worker.ended->status.ended_ns = MonotonicNanoseconds();
+  trees_to_end_.push_back(key);
+  LookAtTreesSoon(0);
+  return key;
+}
+
 Result<Supervisor::Found> Supervisor::Find(const std::string& id) const {
   const std::optional<ProcessKey> key = ids_.KeyOf(id);
   if (!key) {
@@ -408,9 +431,19 @@ void Supervisor::LookAtTrees() {
   if (trees_to_stop_.empty() && trees_to_end_.empty()) return;
   // One look at the children of this process, of which there may be
   // thousands, for all of them.
-  const Orphans orphans = launcher_.ListOrphans();
+  std::set<std::string> adopted;
+  for (const auto* const keys : {&trees_to_stop_, &trees_to_end_}) {
+    for (const ProcessKey key : *keys) {
+      const auto found = workers_.find(key);
+      if (found == workers_.end()) continue;
+      const std::string& id = found->second.first_id;
+      if (!id.empty()) adopted.insert(id);
+    }
+  }
+  const Orphans orphans = launcher_.ListOrphans(adopted);
   const auto orphans_of = [&](const Worker& worker) {
-    const auto found = orphans.of_worker.find(worker.id);
+    const auto found = orphans.of_worker.find(
+        worker.first_id.empty() ? worker.id : worker.first_id);
     return found == orphans.of_worker.end() ? std::vector<pid_t>()
                                             : found->second;
   };

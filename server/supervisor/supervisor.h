@@ -58,6 +58,21 @@ class Supervisor {
                            const std::vector<UniqueFd>& fds);
   Result<ProcessKey> Fork(const Requester& requester, protocol::Fork request,
                           std::vector<UniqueFd> fds);
+  // A worker of an earlier run of the daemon, which was detached.
+  // WorkerLaunched follows, unless it has ended, and in any case WorkerEnded,
+  // once nothing is left of it and what it started. How it ended is known where
+  // the system tells, and otherwise `lost`.
+  struct Earlier {
+    std::string id;                // what it was then
+    pid_t pid = 0;                 // 0: it has ended
+    std::int64_t start_time = 0;   // ReadStartTime
+    std::int64_t launched_ns = 0;  // monotonic
+    WorkerKind kind = WorkerKind::kExec;
+  };
+  ProcessKey Adopt(const Requester& requester, const protocol::Policy& policy,
+                   const Earlier& earlier);
+  // The id of the worker that is launched next.
+  std::string NextId() const { return ids_.IdOf(ids_.last() + 1); }
   // ZygoteChanged "zygote_ready" or ZygoteStartFailed follows, unless the
   // zygote is ready already.
   Result<ProcessKey> StartZygote(const Requester& requester,

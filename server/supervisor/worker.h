@@ -22,6 +22,9 @@ struct Worker {
   WorkerKind kind = WorkerKind::kExec;
   WorkerState state = WorkerState::kLaunching;
   pid_t pid = 0;
+  // Of one that an earlier run of the daemon launched: the id that it has in
+  // its environment. Otherwise empty.
+  std::string first_id;
   OwnerId owner = 0;
   ProcessKey zygote = 0;
   std::string zygote_name;

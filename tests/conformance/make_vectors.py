@@ -284,6 +284,7 @@ SERVICE_POLICY = {
     "log_files": 1,
     "log_drop": True,
     "pty": True,
+    "detach": True,
 }
 
 SERVICE = {
@@ -745,7 +746,8 @@ def add_accepted(v):
                          "watchdog_ms": 0, "stop_signal": 15,
                          "grace_ms": 10000, "timeout_ms": 0,
                          "log_max_bytes": 10485760, "log_files": 3,
-                         "log_drop": False, "pty": False, "later": {"x": 1}}}
+                         "log_drop": False, "pty": False, "detach": False,
+                         "later": {"x": 1}}}
              })
     # The map {type: "wait", id: 7, body: {worker: "a"}} with str 8, str 16,
     # str 32, map 16, map 32 and int 64 where shorter forms would do.

@@ -206,14 +206,8 @@ class DaemonTestCase(SandboxTestCase):
     def setUp(self):
         super().setUp()
         self.log = os.path.join(self.folder, "log")
-        with open(self.log, "wb") as log:
-            self.daemon = subprocess.Popen(
-                [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground",
-                 *self.daemon_arguments],
-                env=self.sandbox.environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
         self.addCleanup(self._end_daemon)
-        wait_for(self._serves, lambda: "the daemon serves: " + self.log_text())
+        self.start_daemon()
         self.open_fds = self.status()["open_fds"]
 
     def tearDown(self):
@@ -227,6 +221,16 @@ class DaemonTestCase(SandboxTestCase):
 
     def log_text(self):
         return read_file(self.log).decode(errors="replace")
+
+    def start_daemon(self):
+        """Again, for tests in which it has ended."""
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen(
+                [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground",
+                 *self.daemon_arguments],
+                env=self.sandbox.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+        wait_for(self._serves, lambda: "the daemon serves: " + self.log_text())
 
     def kill_daemon(self):
         """For tests of a daemon that is killed."""

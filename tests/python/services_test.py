@@ -316,7 +316,8 @@ class PolicyTest(ServiceTestCase):
             "ready_command": ("true",), "ready_timeout": None,
             "watchdog": None, "stop_signal": signal.SIGINT, "grace": 0,
             "timeout": 86400, "log_max_bytes": 4096, "log_files": 1,
-            "log_drop": True, "pty": True}
+            "log_drop": True, "pty": True,
+            "detach": True}
         wanted = forkserver.ServicePolicy(
             restart="always", backoff_initial_ms=100, backoff_factor=3,
             backoff_max_ms=60_000, backoff_jitter_percent=0,
@@ -325,7 +326,7 @@ class PolicyTest(ServiceTestCase):
             ready_command=["true"], ready_timeout_ms=0, watchdog_ms=0,
             stop_signal=2, grace_ms=0, timeout_ms=86_400_000,
             log_max_bytes=4096, log_files=1, log_drop=True,
-            pty=True)
+            pty=True, detach=True)
         self.assertEqual(self.start(**keywords).policy, wanted)
         self.assertEqual(self.start(policy=wanted).policy, wanted)
         changed = self.start(policy=wanted, watchdog=60, replace=True)

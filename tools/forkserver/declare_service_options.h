@@ -122,6 +122,9 @@ inline void AddServiceOptions(CLI::App& app, Options& options) {
                "instead of letting it wait");
   app.add_flag("--pty", policy.pty,
                "Its streams are a terminal, which it writes to its log");
+  app.add_flag("--detach", policy.detach,
+               "It outlives a daemon that is killed, and the next one takes it "
+               "over");
   app.add_flag("--replace", options.replace,
                "Replace one of the same name that is made of something else");
 }

@@ -268,6 +268,7 @@ class Reader {
         {"log-files", Number(policy.log_files, 1, 1000)},
         {"log-drop", Flag(policy.log_drop)},
         {"pty", Flag(policy.pty)},
+        {"detach", Flag(policy.detach)},
     };
   }
 

@@ -78,6 +78,8 @@ class ServiceCalls:
                   3 files of 10 MiB; whether it drops what is written faster
                   than can be kept, or waits
         pty       whether its streams are a terminal, written to its log
+        detach    whether a run outlives a daemon that is killed, and is taken
+                  over by the next one
 
         Raises ServiceConflict (one of that name runs, is made of something
         else, and there is no `replace`), ServiceFailed (it has failed, and

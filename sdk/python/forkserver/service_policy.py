@@ -52,6 +52,8 @@ class ServicePolicy(Message):
     log_drop  what it writes faster than can be kept is dropped and counted;
               otherwise it waits
     pty       its streams are a terminal, which it writes to its log
+    detach    a run outlives a daemon that is killed, and is taken over by the
+              next one
     """
     restart: str = optional(choice("no", "on-failure", "always"),
                             "on-failure")
@@ -77,3 +79,4 @@ class ServicePolicy(Message):
     log_files: int = optional(INTEGER, 3)
     log_drop: bool = optional(BOOLEAN, False)
     pty: bool = optional(BOOLEAN, False)
+    detach: bool = optional(BOOLEAN, False)

@@ -37,6 +37,7 @@ class PolicyOptions(SetupOptions, total=False):
     log_files: int
     log_drop: bool
     pty: bool
+    detach: bool
 
 
 class ServiceOptions(PolicyOptions, total=False):
@@ -99,6 +100,7 @@ _POLICY: Dict[str, Any] = {
     "log_files": ("log_files", _as_it_is),
     "log_drop": ("log_drop", boolean),
     "pty": ("pty", boolean),
+    "detach": ("detach", boolean),
 }
 _SERVICE = {"zygote": None, "entry": None, "args": b"", "env": None,
             "cwd": None, "umask": None, "limits": None, "nice": None,

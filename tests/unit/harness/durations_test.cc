@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "sdk/base/text_file.h"
 #include "tools/harness/plan/last_run.h"
 #include "tools/harness/plan/state_folder.h"
 

@@ -102,6 +102,7 @@ log-size = "1M"
 log-files = 7
 log-drop = true
 pty = true
+detach = true
 )");
   REQUIRE(project.services.size() == 2);
   CHECK(project.services[0].options.argv ==
@@ -141,6 +142,7 @@ pty = true
   CHECK(policy.log_files == 7);
   CHECK(policy.log_drop);
   CHECK(policy.pty);
+  CHECK(policy.detach);
 }
 
 TEST_CASE("every key of a zygote is read, and parents come first") {

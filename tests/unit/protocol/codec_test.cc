@@ -243,7 +243,8 @@ TEST_CASE("a name that does not exist lists those that do") {
       "cwd\xa1/\xa5umask\1\xa5group\xa4gang");
   CHECK(error.code == error_code::kBadRequest);
   CHECK(error.message ==
-        "'setup.group' is 'gang', known are: process_group, session");
+        "'setup.group' is 'gang', known are: process_group, session, "
+        "terminal");
 }
 
 TEST_CASE("a name of bytes that are no text is refused as any other") {

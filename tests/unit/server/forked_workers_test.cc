@@ -15,7 +15,7 @@ constexpr ProcessKey kZygote = 1;
 struct Fixture {
   testing::NoLeftovers no_leftovers;
   PollSet poll_set = std::move(PollSet::Create()).value();
-  Keeper keeper = std::move(Keeper::Start()).value();
+  Keeper keeper = std::move(Keeper::Start("run")).value();
   Reaper reaper{poll_set, [](ProcessKey key) { return std::uint64_t{key}; }};
   std::vector<LaunchEvent> events;
   ForkedWorkers workers{reaper, keeper, events};
@@ -24,9 +24,9 @@ struct Fixture {
 TEST_CASE_FIXTURE(Fixture, "without a slot of the keeper there is no worker") {
   std::vector<std::atomic<pid_t>*> slots;
   for (std::size_t i = 0; i < Keeper::kSlots; ++i) {
-    slots.push_back(keeper.TakeSlot().value());
+    slots.push_back(keeper.TakeSlot(i + 1).value());
   }
-  CHECK(keeper.TakeSlot().error().code == error_code::kLimitReached);
+  CHECK(keeper.TakeSlot(1).error().code == error_code::kLimitReached);
   const auto refused = workers.Add(2, kZygote, /*detach=*/false);
   REQUIRE(!refused);
   CHECK(refused.error().code == error_code::kLimitReached);

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "tools/harness/plan/state_folder.h"
+#include "sdk/base/text_file.h"
 
 namespace forkserver::harness {
 namespace {

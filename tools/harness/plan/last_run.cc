@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tools/harness/plan/state_folder.h"
+#include "sdk/base/text_file.h"
 
 namespace forkserver::harness {
 

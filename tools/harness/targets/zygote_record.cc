@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "tools/harness/plan/state_folder.h"
+#include "sdk/base/text_file.h"
 
 namespace forkserver::harness {
 namespace {

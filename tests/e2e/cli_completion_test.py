@@ -35,7 +35,7 @@ class CandidatesTest(DaemonTestCase):
         for option in options:
             self.assertIn(option, listed)
         self.assertIn("--backoff-max", options)
-        self.assertNotIn("--detach", options)
+        self.assertNotIn("--crash-report", options)
 
     def test_values_of_options(self):
         self.assertEqual(sorted(self.words("start", "x", "--restart", "")),

@@ -176,9 +176,9 @@ void Daemon::OnStopSignal() {
 
 void Daemon::BeginShutdown() {
   if (supervisor_.shutting_down()) return;
-  services_->BeginShutdown();
   manager_.TellStopping();
   supervisor_.BeginShutdown();
+  services_->BeginShutdown();
   shutdown_timer_.emplace(loop_, [this] {
     Log(LogLevel::kWarning, "some processes do not end: killing them");
     supervisor_.BeginShutdown(/*now=*/true);
@@ -189,7 +189,9 @@ void Daemon::BeginShutdown() {
     shutdown_timer_->Start(kShutdownPatience);
     Settle();
   });
-  shutdown_timer_->Start(supervisor_.LongestGrace() + kShutdownPatience);
+  shutdown_timer_->Start(
+      std::max(supervisor_.LongestGrace(), services_->LongestShutdown()) +
+      kShutdownPatience);
 }
 
 void Daemon::FinishIfDone() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <functional>
 
 #include "sdk/process/platform.h"
 #include "sdk/process/worker_variable.h"
@@ -363,6 +364,55 @@ std::vector<ServiceChanged> Services::TakeEvents() {
   return std::exchange(events_, {});
 }
 
+// --- shutdown ---------------------------------------------------------------
+
+void Services::BeginShutdown() {
+  shutting_down_ = true;
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [name, service] : services_) {
+    numbers.push_back(service.number);
+  }
+  for (const std::uint64_t number : numbers) {
+    if (Service* const service = ByNumber(number)) StopIfLast(*service);
+  }
+}
+
+void Services::StopIfLast(Service& service) {
+  const auto followers = followers_.find(service.name);
+  if (followers != followers_.end()) {
+    for (const std::uint64_t number : followers->second) {
+      if (IsUp(ByNumber(number)->state)) return;
+    }
+  }
+  service.next_definition.reset();
+  On(service, ServiceEvent::kStop);
+}
+
+std::chrono::milliseconds Services::LongestShutdown() const {
+  // From each service on, by those before it. There are no circles.
+  std::unordered_map<const Service*, std::int64_t> known;
+  const std::function<std::int64_t(const Service&)> from =
+      [&](const Service& service) {
+        const auto [at, added] = known.emplace(&service, 0);
+        if (!added) return at->second;
+        std::int64_t longest_ms = 0;
+        for (const std::string& name : service.definition.policy.after) {
+          const Service* const before = Find(name);
+          if (before != nullptr) {
+            longest_ms = std::max(longest_ms, from(*before));
+          }
+        }
+        longest_ms += service.definition.policy.grace_ms;
+        known[&service] = longest_ms;
+        return longest_ms;
+      };
+  std::int64_t longest_ms = 0;
+  for (const auto& [name, service] : services_) {
+    if (IsUp(service.state)) longest_ms = std::max(longest_ms, from(service));
+  }
+  return std::chrono::milliseconds(longest_ms);
+}
+
 // --- the table --------------------------------------------------------------
 
 void Services::On(Service& service, ServiceEvent event) {
@@ -387,6 +437,12 @@ void Services::On(Service& service, ServiceEvent event) {
     // A launch saves by itself.
     if (step.action != ServiceAction::kLaunch) SaveOrSay(service);
     Publish(service);
+    if (shutting_down_ && !IsUp(service.state)) {
+      for (const std::string& name : service.definition.policy.after) {
+        const auto before = services_.find(name);
+        if (before != services_.end()) StopIfLast(before->second);
+      }
+    }
   }
   switch (step.action) {
     case ServiceAction::kNone:

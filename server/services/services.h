@@ -10,6 +10,7 @@
 #include <forkserver/result.h>
 #include <forkserver/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -77,8 +78,11 @@ class Services {
   // Call once, before anything else. Returns what is to be logged.
   std::vector<std::string> Restore();
 
-  // Nothing is started any more. The workers are the supervisor's to stop.
-  void BeginShutdown() { shutting_down_ = true; }
+  // Nothing is started any more, and all are stopped: each once those after it
+  // have ended.
+  void BeginShutdown();
+  // The longest time that this may take by itself.
+  std::chrono::milliseconds LongestShutdown() const;
 
  private:
   Services(Supervisor& supervisor, PollSet poll_set, Options options);
@@ -93,6 +97,8 @@ class Services {
                         bool replace);
 
   void On(Service& service, ServiceEvent event);
+  // Of a shutdown: its turn may have come.
+  void StopIfLast(Service& service);
   void Publish(const Service& service, bool removed = false);
   void Remove(Service& service);
   // Sets a point in time of a service, and the timer with it.

@@ -339,6 +339,8 @@ void Supervisor::BeginShutdown(bool now) {
   if (shutting_down_ && !now) return;
   shutting_down_ = true;
   for (auto& [key, worker] : workers_) {
+    // Services are stopped in an order of their own.
+    if (worker.owner == kServicesOwner && !now) continue;
     BeginStop(worker, EndReason::kDaemonStopping, now ? 0 : worker.grace_ms);
   }
   if (now) {

@@ -104,8 +104,9 @@ class Supervisor {
   // The connection ended: stops its workers, forgets its zygotes.
   void OwnerGone(OwnerId owner);
 
-  // No new work; stops everything. done() when it is all over. A second call
-  // with `now` kills what is left.
+  // No new work; stops everything but the runs of services, which whoever has
+  // them stops. done() when it is all over. A call with `now` kills what is
+  // left.
   void BeginShutdown(bool now = false);
   bool shutting_down() const { return shutting_down_; }
   // The longest time that a stop of what lives now may take by itself.

@@ -368,6 +368,34 @@ class StopTest(ServicesTestCase):
         self.assertEqual(self.daemon.wait(20), 0)
 
 
+    def test_a_daemon_that_stops_ends_them_in_order(self):
+        ended = self.path("ended")
+        program = (f"trap 'sleep 0.2; echo $0 >>{ended}; exit' TERM;"
+                   " echo >&3; while :; do sleep 0.05; done")
+        for name, after in (("db", []), ("cache", []),
+                            ("web", ["--after", "db", "--after", "cache"]),
+                            ("proxy", ["--after", "web"])):
+            self.start(name, *after, "--ready", "fd", "--", "sh", "-c",
+                       program, name)
+        self.assertEqual(self.cli("daemon", "stop").returncode, 0)
+        self.assertEqual(self.daemon.wait(20), 0)
+        lines = self.lines("ended")
+        self.assertEqual(lines[:2], ["proxy", "web"])
+        self.assertEqual(sorted(lines[2:]), ["cache", "db"])
+
+    def test_a_daemon_that_is_told_twice_waits_for_none(self):
+        self.start("db", "--grace", "1000s", "--ready", "fd", "--", "sh", "-c",
+                   "trap '' TERM; echo >&3; while :; do sleep 1; done")
+        self.start("web", "--after", "db", "--grace", "1000s", "--ready", "fd",
+                   "--", "sh", "-c",
+                   "trap '' TERM; echo >&3; while :; do sleep 1; done")
+        self.daemon.terminate()
+        self.wait_for_state("web", "stopping")
+        self.assertEqual(self.service("db")["state"], "running")
+        self.daemon.terminate()
+        self.assertEqual(self.daemon.wait(20), 0)
+
+
 class DefinitionTest(ServicesTestCase):
 
     def test_the_same_is_joined_and_another_is_refused(self):

@@ -1,7 +1,6 @@
 #include "server/control/socket_claim.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "sdk/base/unix_socket.h"
+#include "sdk/process/platform.h"
 #include "sdk/process/socket_path.h"
 
 namespace forkserver::server {
@@ -23,6 +23,15 @@ constexpr int kBacklog = 1024;
 Error AlreadyServed(const std::string& path) {
   return MakeError(SocketClaim::kAlreadyServed,
                    "another forkserverd serves " + path);
+}
+
+// By a process that lives. A child that a killed daemon was forking has copies
+// of its descriptors, and nobody answers on them.
+bool IsServed(const std::string& path) {
+  const Result<UniqueFd> connected = ConnectUnixSocket(path);
+  if (!connected) return false;
+  const Result<Peer> listener = ReadPeer(connected->get());
+  return !listener || listener->pid <= 0 || !ProcessHasEnded(listener->pid);
 }
 
 // Empty if it has none in the file system.
@@ -60,7 +69,7 @@ Result<SocketClaim> SocketClaim::Take(const std::string& path) {
                        path + " exists and is not a socket",
                        "remove it, or choose another path with --socket");
     }
-    if (ConnectUnixSocket(path)) return AlreadyServed(path);
+    if (IsServed(path)) return AlreadyServed(path);
     ::unlink(path.c_str());
   }
   Result<UniqueFd> listening = ListenUnixSocket(path, kBacklog);
@@ -92,9 +101,15 @@ Result<void> SocketClaim::TakeLock() {
   UniqueFd lock(::open(lock_path.c_str(),
                        O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return SystemError("open(" + lock_path + ")", errno);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return AlreadyServed(path_);
-    return SystemError("flock(" + lock_path + ")", errno);
+  // Not flock(2), which children that are being forked would hold as well: they
+  // may outlive this process by a moment. This one ends when any descriptor of
+  // the file is closed, so there must never be another one here.
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(lock.get(), F_SETLK, &whole) != 0) {
+    if (errno == EACCES || errno == EAGAIN) return AlreadyServed(path_);
+    return SystemError("fcntl(" + lock_path + ", F_SETLK)", errno);
   }
   lock_ = std::move(lock);
   return {};

@@ -1,4 +1,4 @@
-#include "tools/harness/report/terminal_guard.h"
+#include "tools/terminal/terminal_guard.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 constexpr std::string_view kHide = "\x1b[?25l";
@@ -126,4 +126,4 @@ void RestoreTerminal() {
   errno = error_number;
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

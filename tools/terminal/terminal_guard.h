@@ -11,7 +11,7 @@
 
 #include <string_view>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 // Writes all of `text`. A process in the background is not stopped by it, even
 // if the terminal was told to (stty tostop): whoever started it there wants it
@@ -33,4 +33,4 @@ void ForgetModes();
 // Undoes everything. Async-signal-safe: for those who leave by _exit.
 void RestoreTerminal();
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

@@ -12,6 +12,7 @@
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
+#include "tools/forkserver/top_command.h"
 #include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
 #include "tools/forkserver/zygote_commands.h"
@@ -74,6 +75,13 @@ constexpr Command kCommands[] = {
     {"ps", "[options]", "List the live workers.",
      "Example:\n  forkserver ps --memory", kJsonOption | kPsOptions, kUsage,
      ListWorkers},
+    {"top", "[options]",
+     "Show what services, workers and zygotes take: CPU, memory, restarts.",
+     "In a terminal until q or Ctrl-C; elsewhere one table. Keys: c, m, r, n\n"
+     "sort by CPU, memory, restarts, name; arrows, j, k and PgUp, PgDn "
+     "scroll.\n"
+     "Example:\n  forkserver top --interval 5s",
+     kJsonOption | kTopOptions, kUsage, ShowTop},
     {"wait", "ID [options]",
      "Wait for the end of a worker, and exit as it did.",
      "Example:\n"

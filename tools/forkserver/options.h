@@ -85,6 +85,8 @@ struct Options {
 
   bool memory = false;  // `ps`
 
+  std::chrono::milliseconds interval{1'000};  // `top`
+
   // `guard`, and what libforkguard calls.
   std::string guard_mode;  // empty: warn, or that of the guard around it
   std::optional<std::chrono::milliseconds> exec_window;

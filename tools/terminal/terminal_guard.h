@@ -22,6 +22,10 @@ void WriteToTerminal(int fd, std::string_view text);
 void HideCursor(int fd);
 void ShowCursor(int fd);
 
+// Shows the alternate screen, and notes it; the other one stays as it is.
+void EnterAlternateScreen(int fd);
+void LeaveAlternateScreen(int fd);
+
 // Sets the modes of a terminal, and notes those that it had. False: errno says
 // why. A process in the background is not stopped by it.
 bool ChangeModes(int fd, const termios& modes);

@@ -7,6 +7,7 @@
 #include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/login_commands.h"
 #include "tools/forkserver/logs_command.h"
+#include "tools/forkserver/manual_command.h"
 #include "tools/forkserver/metrics_command.h"
 #include "tools/forkserver/project_commands.h"
 #include "tools/forkserver/run_commands.h"
@@ -250,6 +251,8 @@ constexpr Command kCommands[] = {
      kShell, kUsage, PrintCompletionScript},
     {"complete", "-- WORDS...", "Complete words; the scripts run it.", "",
      kHidden | kCompletes | kWords, kUsage, PrintCandidates},
+    {"manual", "", "Print forkserver(1) as mdoc; installing runs it.", "",
+     kHidden | kTellsAll, kUsage, PrintManual},
     {"enable", "[options]", "Start forkserverd at each login, before all else.",
      "By systemd's user manager, launchd or XDG autostart. Starts it now, "
      "too,\n"

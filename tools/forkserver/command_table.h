@@ -43,6 +43,8 @@ enum OptionSet : unsigned {
   kProjectFile = 1u << 27,
   kDryRun = 1u << 28,
   kTopOptions = 1u << 29,
+  // It is told all that there is.
+  kTellsAll = 1u << 30,
 };
 
 struct Command {

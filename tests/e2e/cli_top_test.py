@@ -416,6 +416,14 @@ class EndTest(TerminalTestCase):
         tmux.keys("q")
         wait_for(lambda: tmux.value("alternate_on") == "0", "it ends")
 
+    def test_ctrl_z_where_nobody_could_continue_it(self):
+        # The terminal's own program, and no shell with job control.
+        tmux = self.top()
+        tmux.keys("C-z")
+        tmux.keys("n")
+        self.wait_for_line(tmux, r"^web ", r"^sorted by name")
+        self.assertEqual(tmux.value("alternate_on"), "1")
+
     def test_in_the_background_it_draws_nothing(self):
         tmux = self.shell()
         # tostop: whoever writes from the background would be stopped.

@@ -89,7 +89,7 @@ class LiveTop {
       if (!table_.OnKeys(keyboard_.Take())) return {};
       if (auto processed = client_.Process(); !processed) return processed;
       // Nobody looks any more, and HUP is ignored.
-      if (polled[3].revents != 0) return {};
+      if ((polled[3].revents & (POLLHUP | POLLERR)) != 0) return {};
     }
   }
 
@@ -114,15 +114,27 @@ class LiveTop {
   }
 
   void OnSignal(int signal) {
-    if (signal == SIGTSTP) {
-      screen_.Leave();
-      keyboard_.Suspend();
-      ::raise(SIGSTOP);
-    } else if (signal == SIGCONT) {
-      keyboard_.Resume();
-      next_ = Clock::now();
-    }
     // WINCH: it is drawn anew in any case.
+    if (signal == SIGTSTP) Suspend();
+    if (signal == SIGCONT) Resume();
+  }
+
+  void Suspend() {
+    screen_.Leave();
+    keyboard_.Suspend();
+    // Not SIGSTOP: where no shell could continue it, the kernel ignores this.
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    struct sigaction caught = {};
+    ::sigaction(SIGTSTP, &action, &caught);
+    ::raise(SIGTSTP);
+    ::sigaction(SIGTSTP, &caught, nullptr);
+    Resume();
+  }
+
+  void Resume() {
+    keyboard_.Resume();
+    next_ = Clock::now();
   }
 
   const std::chrono::milliseconds interval_;

@@ -108,7 +108,7 @@ std::vector<TopRow> TopSampler::Take(const Snapshot& snapshot) {
   taken_ = now;
   std::map<std::string, CpuTimes> before = std::exchange(before_, {});
   for (TopRow& row : rows) {
-    if (row.pid == 0) continue;
+    // With no process of its own any more it may have orphans, for a moment.
     const std::vector<pid_t> processes = ListTree(
         {static_cast<pid_t>(row.pid), orphans.of_worker[row.id]}, is_root);
     CpuTimes times = ReadCpuTimes(processes);

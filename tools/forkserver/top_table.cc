@@ -59,7 +59,7 @@ std::string Counted(std::size_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-std::string Padded(std::string text, int width, bool right) {
+std::string Padded(const std::string& text, int width, bool right) {
   const auto missing =
       static_cast<std::size_t>(std::max(0, width - DisplayWidth(text)));
   return right ? std::string(missing, ' ') + text
@@ -95,7 +95,7 @@ std::string Line(const std::vector<std::string>& cells,
     line += Padded(FitColumns(cell.empty() ? "-" : cell, widths[i], look.utf8),
                    widths[i], kHeadings[i].right);
   }
-  return Padded(std::move(line), look.columns, false);
+  return Padded(line, look.columns, false);
 }
 
 }  // namespace

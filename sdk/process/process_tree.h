@@ -41,6 +41,11 @@ struct ProcessTree {
   std::vector<pid_t> orphans;  // that come from it
 };
 
+// Its processes, those that have ended and are not reaped yet included. What
+// `is_other` is true for (if given) is left out, with what descends from it.
+std::vector<pid_t> ListTree(const ProcessTree& tree,
+                            const std::function<bool(pid_t)>& is_other = {});
+
 // Signals all of it but the processes of the group `except_group` (0: all).
 // `is_still_it` is asked once what is to be signalled is held: false if the
 // root may have become another process. Returns how many were there to be

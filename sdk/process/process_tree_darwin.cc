@@ -58,25 +58,6 @@ std::string FindWorker(pid_t pid) {
   return text.substr(begin, text.find('\0', begin) - begin);
 }
 
-std::vector<pid_t> ListTree(const ProcessTree& tree) {
-  const std::vector<pid_t> all = ListOwnProcesses();
-  std::set<pid_t> members(tree.orphans.begin(), tree.orphans.end());
-  if (tree.root > 0) members.insert(tree.root);
-  for (bool grown = true; grown;) {
-    grown = false;
-    for (const pid_t pid : all) {
-      if (members.count(pid) == 0 && members.count(ParentOf(pid)) != 0) {
-        grown = members.insert(pid).second || grown;
-      }
-    }
-  }
-  std::vector<pid_t> found;
-  for (const pid_t pid : members) {
-    if (!ProcessHasEnded(pid)) found.push_back(pid);
-  }
-  return found;
-}
-
 }  // namespace
 
 std::map<std::string, std::vector<pid_t>> FindByWorker(
@@ -103,11 +84,29 @@ Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
   return orphans;
 }
 
+std::vector<pid_t> ListTree(const ProcessTree& tree,
+                            const std::function<bool(pid_t)>& is_other) {
+  const std::vector<pid_t> all = ListOwnProcesses();
+  std::set<pid_t> members(tree.orphans.begin(), tree.orphans.end());
+  if (tree.root > 0) members.insert(tree.root);
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const pid_t pid : all) {
+      if (members.count(pid) == 0 && members.count(ParentOf(pid)) != 0 &&
+          (!is_other || !is_other(pid))) {
+        grown = members.insert(pid).second || grown;
+      }
+    }
+  }
+  return {members.begin(), members.end()};
+}
+
 int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
                const std::function<bool()>& is_still_it) {
   int reached = 0;
   if (!is_still_it()) return 0;
   for (const pid_t pid : ListTree(tree)) {
+    if (ProcessHasEnded(pid)) continue;
     if (except_group != 0 && ::getpgid(pid) == except_group) continue;
     if (::kill(pid, signal) == 0) ++reached;
   }

@@ -77,18 +77,10 @@ std::string FindWorker(const std::string& environment) {
   return {};
 }
 
-std::vector<pid_t> ListTree(const ProcessTree& tree) {
-  std::vector<pid_t> found;
-  std::set<pid_t> seen;
-  std::vector<pid_t> todo = tree.orphans;
-  if (tree.root > 0) todo.push_back(tree.root);
-  for (std::size_t i = 0; i < todo.size(); ++i) {
-    const pid_t pid = todo[i];
-    if (!seen.insert(pid).second) continue;
-    if (!ProcessHasEnded(pid)) found.push_back(pid);
-    for (const pid_t child : ChildrenOf(pid)) todo.push_back(child);
-  }
-  return found;
+std::vector<pid_t> ListLive(const ProcessTree& tree) {
+  std::vector<pid_t> live = ListTree(tree);
+  std::erase_if(live, [](pid_t pid) { return ProcessHasEnded(pid); });
+  return live;
 }
 
 }  // namespace
@@ -128,12 +120,29 @@ std::map<std::string, std::vector<pid_t>> FindByWorker(
   return found;
 }
 
+std::vector<pid_t> ListTree(const ProcessTree& tree,
+                            const std::function<bool(pid_t)>& is_other) {
+  std::set<pid_t> seen;
+  std::vector<pid_t> found;
+  const auto add = [&](pid_t pid) {
+    if (seen.insert(pid).second) found.push_back(pid);
+  };
+  for (const pid_t orphan : tree.orphans) add(orphan);
+  if (tree.root > 0) add(tree.root);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    for (const pid_t child : ChildrenOf(found[i])) {
+      if (!is_other || !is_other(child)) add(child);
+    }
+  }
+  return found;
+}
+
 int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
                const std::function<bool()>& is_still_it) {
   std::set<pid_t> reached;
   for (int round = 0; round < kMaxRounds; ++round) {
     std::map<pid_t, UniqueFd> held;
-    for (const pid_t pid : ListTree(tree)) {
+    for (const pid_t pid : ListLive(tree)) {
       if (reached.count(pid) != 0) continue;
       if (except_group != 0 && ::getpgid(pid) == except_group) continue;
       held[pid] = OpenProcess(pid);
@@ -142,7 +151,7 @@ int SignalTree(const ProcessTree& tree, int signal, pid_t except_group,
     // What has a number now may not be what had it a moment ago: those that
     // are still there once they are held are the ones.
     bool found_more = false;
-    for (const pid_t pid : ListTree(tree)) {
+    for (const pid_t pid : ListLive(tree)) {
       const auto one = held.find(pid);
       if (one == held.end()) continue;
       const bool sent = one->second ? SignalProcess(one->second.get(), signal)

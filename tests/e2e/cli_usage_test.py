@@ -5,8 +5,8 @@ import unittest
 from daemon_fixture import SandboxTestCase
 
 COMMANDS = [
-    "run", "fork", "zygote start", "zygote ls", "zygote stop", "ps", "wait",
-    "kill", "stop", "status", "events", "daemon start", "daemon stop",
+    "run", "fork", "zygote start", "zygote ls", "zygote stop", "ps", "top",
+    "wait", "kill", "stop", "status", "events", "daemon start", "daemon stop",
     "daemon status", "doctor", "guard", "socket-path",
 ]
 

@@ -27,8 +27,8 @@
 #include <utility>
 
 #include "tests/harness/synthetic_run.h"
-#include "tools/harness/report/keyboard.h"
 #include "tools/harness/report/report_set.h"
+#include "tools/terminal/keyboard.h"
 
 namespace forkserver::harness {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "tools/benchmark/page_head.h"
 #include "tools/harness/report/report_file.h"
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 namespace forkserver::benchmark {
 namespace {
@@ -24,7 +24,7 @@ struct Group {
 
 std::string Escaped(std::string_view text) {
   std::string html;
-  harness::AppendXmlAttribute(html, text);
+  AppendXmlAttribute(html, text);
   return html;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,13 @@ class Grammar {
   const Command* CommandOf(const CLI::App& app) const {
     const auto found = commands_.find(&app);
     return found == commands_.end() ? nullptr : found->second;
+  }
+
+  CLI::App& AppOf(const Command& command) {
+    CLI::App* app = &app_;
+    std::istringstream words{std::string(command.name)};
+    for (std::string word; words >> word;) app = app->get_subcommand(word);
+    return *app;
   }
 
   // The command that the words up to an error chose, or its group, or the
@@ -222,6 +230,55 @@ Completion Complete(const Grammar& grammar,
   return completion;
 }
 
+Manual::Option Tell(CLI::Option& option) {
+  Manual::Option told;
+  for (const std::string& name : option.get_snames()) {
+    told.names.push_back("-" + name);
+  }
+  for (const std::string& name : option.get_lnames()) {
+    told.names.push_back("--" + name);
+  }
+  told.description = option.get_description();
+  if (option.get_items_expected_max() == 0) return told;  // a flag
+  told.value = option.get_type_name();
+  try {
+    // CLI11 adds what the validators want, behind a colon.
+    option.get_validator(0);
+    told.value = told.value.substr(0, told.value.find(':'));
+  } catch (const CLI::OptionNotFound&) {
+    // There are none.
+  }
+  return told;
+}
+
+std::vector<Manual::Option> TellOptions(CLI::App& app) {
+  std::vector<Manual::Option> told;
+  for (CLI::Option* const option : app.get_options()) {
+    if (option->get_positional() || option->get_name() == "--help") continue;
+    told.push_back(Tell(*option));
+  }
+  return told;
+}
+
+Manual TellAll(Grammar& grammar) {
+  Manual manual;
+  manual.options = TellOptions(grammar.app());
+  for (const Command& command : Commands()) {
+    if ((command.options & kHidden) != 0) continue;
+    Manual::Command& told = manual.commands.emplace_back();
+    told.name = command.name;
+    told.synopsis = command.synopsis;
+    told.description = command.description;
+    told.notes = command.notes;
+    told.usage_exit_code = command.usage_exit_code;
+    told.options = TellOptions(grammar.AppOf(command));
+    std::erase_if(told.options, [](const Manual::Option& option) {
+      return option.names.back() == "--socket";  // of every command
+    });
+  }
+  return manual;
+}
+
 }  // namespace
 
 CommandLine ParseCommandLine(int argc, char** argv) {
@@ -257,6 +314,9 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   }
   if ((command->options & kCompletes) != 0) {
     line.options.completion = Complete(grammar, line.options.words);
+  }
+  if ((command->options & kTellsAll) != 0) {
+    line.options.manual = TellAll(grammar);
   }
   line.command = command;
   return line;

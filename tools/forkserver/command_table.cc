@@ -7,11 +7,13 @@
 #include "tools/forkserver/guard_command.h"
 #include "tools/forkserver/login_commands.h"
 #include "tools/forkserver/logs_command.h"
+#include "tools/forkserver/manual_command.h"
 #include "tools/forkserver/metrics_command.h"
 #include "tools/forkserver/project_commands.h"
 #include "tools/forkserver/run_commands.h"
 #include "tools/forkserver/service_commands.h"
 #include "tools/forkserver/test_command.h"
+#include "tools/forkserver/top_command.h"
 #include "tools/forkserver/why_command.h"
 #include "tools/forkserver/worker_commands.h"
 #include "tools/forkserver/zygote_commands.h"
@@ -74,6 +76,13 @@ constexpr Command kCommands[] = {
     {"ps", "[options]", "List the live workers.",
      "Example:\n  forkserver ps --memory", kJsonOption | kPsOptions, kUsage,
      ListWorkers},
+    {"top", "[options]",
+     "Show what services, workers and zygotes take: CPU, memory, restarts.",
+     "In a terminal until q or Ctrl-C; elsewhere one table. Keys: c, m, r, n\n"
+     "sort by CPU, memory, restarts, name; arrows, j, k and PgUp, PgDn "
+     "scroll.\n"
+     "Example:\n  forkserver top --interval 5s",
+     kJsonOption | kTopOptions, kUsage, ShowTop},
     {"wait", "ID [options]",
      "Wait for the end of a worker, and exit as it did.",
      "Example:\n"
@@ -242,6 +251,8 @@ constexpr Command kCommands[] = {
      kShell, kUsage, PrintCompletionScript},
     {"complete", "-- WORDS...", "Complete words; the scripts run it.", "",
      kHidden | kCompletes | kWords, kUsage, PrintCandidates},
+    {"manual", "", "Print forkserver(1) as mdoc; installing runs it.", "",
+     kHidden | kTellsAll, kUsage, PrintManual},
     {"enable", "[options]", "Start forkserverd at each login, before all else.",
      "By systemd's user manager, launchd or XDG autostart. Starts it now, "
      "too,\n"

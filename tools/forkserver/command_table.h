@@ -42,6 +42,9 @@ enum OptionSet : unsigned {
   kServiceNames = 1u << 26,
   kProjectFile = 1u << 27,
   kDryRun = 1u << 28,
+  kTopOptions = 1u << 29,
+  // It is told all that there is.
+  kTellsAll = 1u << 30,
 };
 
 struct Command {

@@ -224,6 +224,16 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
     app.add_flag("--memory", options.memory,
                  "Show what each takes: PSS, shared and private");
   }
+  if (has(kTopOptions)) {
+    AddParsed(
+        app, "--interval", ParseInterval,
+        [&](std::chrono::milliseconds interval) {
+          options.interval = interval;
+        },
+        "How often it looks, and the time that CPU is measured over (default: "
+        "1s)")
+        ->type_name("DURATION");
+  }
   if (has(kDoctorOptions)) {
     CLI::Option* const pid =
         app.add_option("PID", options.pid, "The process to look at")

@@ -106,6 +106,9 @@ std::string ToJson(const std::vector<MeasuredWorker>& workers) {
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes) {
   return Dump(zygotes, kIndent);
 }
+std::string ToJson(const std::vector<TopRow>& rows) {
+  return Dump(rows, kIndent);
+}
 std::string ToJson(const ZygoteInfo& zygote) { return Dump(zygote, kIndent); }
 std::string ToJson(const std::vector<ServiceInfo>& services) {
   return Dump(services, kIndent);

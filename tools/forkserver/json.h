@@ -13,6 +13,7 @@
 #include "tools/forkserver/fork_report.h"
 #include "tools/forkserver/memory_use.h"
 #include "tools/forkserver/session_report.h"
+#include "tools/forkserver/top_sampler.h"
 #include "tools/project/carry_out.h"
 #include "tools/project/problem.h"
 
@@ -21,6 +22,7 @@ namespace forkserver::cli {
 std::string ToJson(const std::vector<WorkerInfo>& workers);
 std::string ToJson(const std::vector<MeasuredWorker>& workers);
 std::string ToJson(const std::vector<ZygoteInfo>& zygotes);
+std::string ToJson(const std::vector<TopRow>& rows);
 std::string ToJson(const ZygoteInfo& zygote);
 std::string ToJson(const std::vector<ServiceInfo>& services);
 std::string ToJson(const ServiceInfo& service);

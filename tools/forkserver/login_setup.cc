@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 namespace forkserver::cli {
 namespace {
@@ -81,7 +81,7 @@ std::string SocketUnit() {
 
 std::string XmlString(const std::string& text) {
   std::string xml = "<string>";
-  harness::AppendXml(xml, text);
+  AppendXml(xml, text);
   return xml + "</string>";
 }
 
@@ -148,7 +148,7 @@ Result<void> CheckProgram(LoginKind kind, const std::string& program) {
       return refuse("holds a control character");
     }
   }
-  if (harness::ValidUtf8(program) != program) return refuse("is not UTF-8");
+  if (ValidUtf8(program) != program) return refuse("is not UTF-8");
   // Even quoted: "Executable name contains special characters".
   if (kind == LoginKind::kSystemd &&
       program.find_first_of("\"'\\") != std::string::npos) {

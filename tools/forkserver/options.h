@@ -26,6 +26,25 @@ struct Completion {
   bool zygotes = false;
 };
 
+// The whole command line, for its manual. What is hidden is not in it.
+struct Manual {
+  struct Option {
+    std::vector<std::string> names;  // "-f", "--file"
+    std::string value;               // "PATH"; empty: none
+    std::string description;
+  };
+  struct Command {
+    std::string name;
+    std::string synopsis;
+    std::string description;
+    std::string notes;
+    int usage_exit_code = 0;
+    std::vector<Option> options;
+  };
+  std::vector<Option> options;  // before the command; --socket of all of them
+  std::vector<Command> commands;
+};
+
 struct Options {
   // Of every command.
   std::string socket;  // empty: found as by the SDK
@@ -86,6 +105,8 @@ struct Options {
 
   bool memory = false;  // `ps`
 
+  std::chrono::milliseconds interval{1'000};  // `top`
+
   // `guard`, and what libforkguard calls.
   std::string guard_mode;  // empty: warn, or that of the guard around it
   std::optional<std::chrono::milliseconds> exec_window;
@@ -102,6 +123,7 @@ struct Options {
   // `completion`, and what the scripts that it prints call.
   std::string shell;
   Completion completion;
+  Manual manual;  // `manual`
   // `enable`, `disable`.
   std::string login_kind;  // empty: found; `disable`: all
   bool dry_run = false;

@@ -17,8 +17,8 @@ harness::ReportOptions ReportsOf(const harness::TestOptions& options,
   reports.trace_path = options.trace;
   reports.html_path = options.html;
   reports.json = json;
-  if (options.color == "always") reports.colors = harness::ColorChoice::kAlways;
-  if (options.color == "never") reports.colors = harness::ColorChoice::kNever;
+  if (options.color == "always") reports.colors = ColorChoice::kAlways;
+  if (options.color == "never") reports.colors = ColorChoice::kNever;
   reports.every_test = options.verbose.value_or(false);
   reports.why = options.why;
   return reports;

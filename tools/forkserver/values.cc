@@ -104,6 +104,15 @@ Result<std::chrono::milliseconds> ParseDuration(const std::string& text) {
   return std::chrono::milliseconds(*whole_ms + fraction * unit.factor / scale);
 }
 
+Result<std::chrono::milliseconds> ParseInterval(const std::string& text) {
+  constexpr std::chrono::milliseconds kShortest{100};
+  Result<std::chrono::milliseconds> interval = ParseDuration(text);
+  if (interval && *interval < kShortest) {
+    return BadValue(text, "100ms or more");
+  }
+  return interval;
+}
+
 std::string FormatDuration(std::chrono::milliseconds duration) {
   const std::int64_t ms = duration.count();
   if (ms % 60'000 == 0 && ms != 0) return std::to_string(ms / 60'000) + "m";

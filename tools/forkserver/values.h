@@ -16,6 +16,8 @@ namespace forkserver::cli {
 
 // "2s", "500ms", "1.5m", "1h"; a bare number is seconds. Not negative.
 Result<std::chrono::milliseconds> ParseDuration(const std::string& text);
+// The same, not below 100ms: how often somebody looks.
+Result<std::chrono::milliseconds> ParseInterval(const std::string& text);
 // The other way: "500ms", "30s", "2m".
 std::string FormatDuration(std::chrono::milliseconds duration);
 

@@ -28,6 +28,7 @@ HEADERS = [
     "client", "doctest_main", "error", "gtest_main", "result",
     "service_types", "test_host", "testing", "types", "version", "zygote"
 ]
+MANUALS = ["forkserver.1", "forkserverd.1", "forkserver.toml.5"]
 ARCHIVES = ["client", "doctest_main", "gtest_main", "test_host", "zygote"]
 
 # Where it is below the built tree: where it is below the prefix.
@@ -39,6 +40,10 @@ BUILT = {
     **{
         f"tools/package/libforkserver_{name}.a":
             f"lib/libforkserver_{name}.a" for name in ARCHIVES
+    },
+    **{
+        f"tools/package/man/{name}": f"share/man/man{name[-1]}/{name}"
+        for name in MANUALS
     },
     **{
         f"tools/package/include/forkserver/{name}.h":

@@ -36,6 +36,13 @@ TEST_CASE("what is not a duration is refused by name") {
   CHECK(ParseDuration("soon").error().message.find("'soon'") == 0);
 }
 
+TEST_CASE("an interval is a duration that is not too short") {
+  CHECK(ParseInterval("100ms")->count() == 100);
+  CHECK(ParseInterval("2m")->count() == 120'000);
+  CHECK(ParseInterval("99ms").error().message == "'99ms' is not 100ms or more");
+  CHECK_FALSE(ParseInterval("soon").has_value());
+}
+
 TEST_CASE("a signal is a name or a number") {
   CHECK(*ParseSignal("TERM") == SIGTERM);
   CHECK(*ParseSignal("SIGTERM") == SIGTERM);

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "tools/harness/model/reporter.h"
-#include "tools/harness/report/terminal_look.h"
+#include "tools/terminal/terminal_look.h"
 
 namespace forkserver::harness {
 

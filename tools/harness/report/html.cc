@@ -5,7 +5,7 @@
 #include "tools/harness/report/event_json.h"
 #include "tools/harness/report/page_text.h"
 #include "tools/harness/report/summary_format.h"
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 namespace forkserver::harness {
 namespace {

@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "tools/harness/report/event_json.h"
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
 namespace forkserver::harness {
 

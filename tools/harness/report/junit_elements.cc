@@ -4,7 +4,7 @@
 #include <ctime>
 
 #include "tools/harness/report/summary_format.h"
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 namespace forkserver::harness {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tools/harness/report/summary_format.h"
-#include "tools/harness/report/terminal_look.h"
+#include "tools/terminal/terminal_look.h"
 
 namespace forkserver::harness {
 

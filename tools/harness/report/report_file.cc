@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
 namespace forkserver::harness {
 namespace {

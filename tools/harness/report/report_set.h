@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tools/harness/report/file_reporter.h"
-#include "tools/harness/report/terminal_look.h"
+#include "tools/terminal/terminal_look.h"
 
 namespace forkserver::harness {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 namespace forkserver::harness {
 namespace {

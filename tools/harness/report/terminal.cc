@@ -6,7 +6,7 @@
 
 #include "tools/harness/report/failure_text.h"
 #include "tools/harness/report/summary_format.h"
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
 namespace forkserver::harness {
 namespace {

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "tools/harness/model/reporter.h"
-#include "tools/harness/report/live_area.h"
 #include "tools/harness/report/progress_lines.h"
-#include "tools/harness/report/terminal_look.h"
+#include "tools/terminal/live_area.h"
+#include "tools/terminal/terminal_look.h"
 
 namespace forkserver::harness {
 

@@ -20,7 +20,6 @@
 #include "tools/forkserver/signal_pipe.h"
 #include "tools/harness/model/reporter.h"
 #include "tools/harness/plan/run_plan.h"
-#include "tools/harness/report/keyboard.h"
 #include "tools/harness/run/backtrace.h"
 #include "tools/harness/run/capture.h"
 #include "tools/harness/run/clocks.h"
@@ -30,6 +29,7 @@
 #include "tools/harness/run/schedule.h"
 #include "tools/harness/run/slot.h"
 #include "tools/harness/targets/target.h"
+#include "tools/terminal/keyboard.h"
 
 namespace forkserver::harness {
 

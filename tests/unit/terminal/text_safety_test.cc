@@ -1,10 +1,10 @@
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 #include <doctest/doctest.h>
 
 #include <string>
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 using std::string_literals::operator""s;
@@ -112,4 +112,4 @@ TEST_CASE("numbers are grouped") {
 }
 
 }  // namespace
-}  // namespace forkserver::harness
+}  // namespace forkserver

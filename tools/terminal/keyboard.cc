@@ -1,4 +1,4 @@
-#include "tools/harness/report/keyboard.h"
+#include "tools/terminal/keyboard.h"
 
 #include <poll.h>
 #include <termios.h>
@@ -6,9 +6,9 @@
 
 #include <cerrno>
 
-#include "tools/harness/report/terminal_guard.h"
+#include "tools/terminal/terminal_guard.h"
 
-namespace forkserver::harness {
+namespace forkserver {
 
 Keyboard::Keyboard(int fd) : fd_(fd) {
   // It must be the controlling terminal: of another one nobody can say who is
@@ -80,4 +80,4 @@ void Keyboard::Resume() {
   Refresh();
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

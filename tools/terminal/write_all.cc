@@ -1,11 +1,11 @@
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 int WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -37,4 +37,4 @@ int WriteAllAt(int fd, std::string_view text, std::uint64_t offset) {
   return 0;
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

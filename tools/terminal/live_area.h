@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 class LiveArea {
  public:
@@ -42,4 +42,4 @@ class LiveArea {
   bool resized_ = false;
 };
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
-namespace forkserver::harness {
+namespace forkserver {
 
 enum class ColorChoice { kAuto, kAlways, kNever };
 
@@ -50,4 +50,4 @@ enum class Paint {
 std::string Painted(const TerminalLook& look, Paint paint,
                     std::string_view text);
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

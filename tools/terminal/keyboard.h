@@ -26,7 +26,7 @@
 
 #include <string>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 class Keyboard {
  public:
@@ -59,4 +59,4 @@ class Keyboard {
   bool listening_ = false;
 };
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

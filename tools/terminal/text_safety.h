@@ -1,5 +1,5 @@
-// Text that tests wrote, made safe for the place where it is shown. It may be
-// any bytes: escape sequences, half characters, megabytes of one line.
+// Text of others, of tests say, made safe for the place where it is shown. It
+// may be any bytes: escape sequences, half characters, megabytes of one line.
 //
 // All functions are pure and linear in the length of their text.
 #pragma once
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 // What a terminal, or a log, can show.
 struct TextLook {
@@ -47,4 +47,4 @@ std::string JsonForScript(std::string json);
 // "5,000".
 std::string Grouped(std::size_t number);
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

@@ -1,8 +1,8 @@
-#include "tools/harness/report/live_area.h"
+#include "tools/terminal/live_area.h"
 
-#include "tools/harness/report/terminal_guard.h"
+#include "tools/terminal/terminal_guard.h"
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 constexpr std::string_view kEraseToEndOfLine = "\x1b[K";
@@ -72,4 +72,4 @@ void LiveArea::Erase() {
   ShowCursor(fd_);
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

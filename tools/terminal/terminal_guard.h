@@ -11,7 +11,7 @@
 
 #include <string_view>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 // Writes all of `text`. A process in the background is not stopped by it, even
 // if the terminal was told to (stty tostop): whoever started it there wants it
@@ -21,6 +21,10 @@ void WriteToTerminal(int fd, std::string_view text);
 // Hides the cursor, and notes it.
 void HideCursor(int fd);
 void ShowCursor(int fd);
+
+// Shows the alternate screen, and notes it; the other one stays as it is.
+void EnterAlternateScreen(int fd);
+void LeaveAlternateScreen(int fd);
 
 // Sets the modes of a terminal, and notes those that it had. False: errno says
 // why. A process in the background is not stopped by it.
@@ -33,4 +37,4 @@ void ForgetModes();
 // Undoes everything. Async-signal-safe: for those who leave by _exit.
 void RestoreTerminal();
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

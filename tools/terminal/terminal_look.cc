@@ -1,4 +1,4 @@
-#include "tools/harness/report/terminal_look.h"
+#include "tools/terminal/terminal_look.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <cctype>
 #include <cstdlib>
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 bool IsSet(const char* value) { return value != nullptr && *value != '\0'; }
@@ -96,4 +96,4 @@ std::string Painted(const TerminalLook& look, Paint paint,
   return std::string(code()) + std::string(text) + "\x1b[0m";
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

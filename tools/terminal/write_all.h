@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace forkserver::harness {
+namespace forkserver {
 
 // 0, or the errno of what failed. Goes on after signals and short writes, and
 // waits where the descriptor would block.
@@ -12,4 +12,4 @@ int WriteAll(int fd, std::string_view text);
 // At an offset of a file.
 int WriteAllAt(int fd, std::string_view text, std::uint64_t offset);
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

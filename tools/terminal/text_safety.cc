@@ -1,4 +1,4 @@
-#include "tools/harness/report/text_safety.h"
+#include "tools/terminal/text_safety.h"
 
 #include <locale.h>
 #include <wchar.h>
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
@@ -328,4 +328,4 @@ std::string Grouped(std::size_t number) {
   return digits;
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

@@ -1,4 +1,4 @@
-#include "tools/harness/report/terminal_guard.h"
+#include "tools/terminal/terminal_guard.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,16 +9,20 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "tools/harness/report/write_all.h"
+#include "tools/terminal/write_all.h"
 
-namespace forkserver::harness {
+namespace forkserver {
 namespace {
 
 constexpr std::string_view kHide = "\x1b[?25l";
 constexpr std::string_view kShow = "\x1b[?25h";
+constexpr std::string_view kEnter = "\x1b[?1049h";
+// Whoever draws there may have been cut off where lines are not to be broken.
+constexpr std::string_view kLeave = "\x1b[?7h\x1b[?1049l";
 
 // -1: nothing to be undone.
 std::atomic<int> cursor_fd{-1};
+std::atomic<int> screen_fd{-1};
 std::atomic<int> modes_fd{-1};
 // Written only while modes_fd is -1.
 termios found_modes;
@@ -96,6 +100,16 @@ void ShowCursor(int fd) {
   if (cursor_fd.exchange(-1) >= 0) WriteToTerminal(fd, kShow);
 }
 
+void EnterAlternateScreen(int fd) {
+  WatchForTheEnd();
+  screen_fd = fd;
+  WriteToTerminal(fd, kEnter);
+}
+
+void LeaveAlternateScreen(int fd) {
+  if (screen_fd.exchange(-1) >= 0) WriteToTerminal(fd, kLeave);
+}
+
 bool ChangeModes(int fd, const termios& modes) {
   if (modes_fd < 0) {
     if (::tcgetattr(fd, &found_modes) != 0) return false;
@@ -117,13 +131,16 @@ void RestoreTerminal() {
   // A forked child has nothing to give back.
   if (owner != ::getpid()) return;
   const int error_number = errno;
-  const int fd = cursor_fd.exchange(-1);
   const SigttouBlocked blocked;
-  if (fd >= 0) {
-    static_cast<void>(!::write(fd, kShow.data(), kShow.size()));
-  }
+  const auto undo = [](std::atomic<int>& changed, std::string_view sequence) {
+    const int fd = changed.exchange(-1);
+    if (fd < 0) return;
+    static_cast<void>(!::write(fd, sequence.data(), sequence.size()));
+  };
+  undo(cursor_fd, kShow);
+  undo(screen_fd, kLeave);
   RestoreModes();
   errno = error_number;
 }
 
-}  // namespace forkserver::harness
+}  // namespace forkserver

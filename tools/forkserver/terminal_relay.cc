@@ -9,6 +9,7 @@
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
+#include "tools/terminal/write_all.h"
 
 namespace forkserver::cli {
 namespace {
@@ -25,21 +26,6 @@ winsize SizeOfThisTerminal() {
   size.ws_row = 24;
   size.ws_col = 80;
   return size;
-}
-
-void WriteAll(int fd, const char* data, std::size_t size) {
-  while (size > 0) {
-    const ssize_t written = ::write(fd, data, size);
-    if (written < 0 && errno == EAGAIN) {
-      pollfd writable = {fd, POLLOUT, 0};
-      (void)::poll(&writable, 1, -1);
-    } else if (written < 0 && errno != EINTR) {
-      return;  // Whoever has read it does not any more.
-    } else if (written > 0) {
-      data += written;
-      size -= static_cast<std::size_t>(written);
-    }
-  }
 }
 
 }  // namespace
@@ -167,7 +153,8 @@ bool TerminalRelay::ShowOutput() {
     output_ended_ = true;
     return false;
   }
-  WriteAll(STDOUT_FILENO, bytes, static_cast<std::size_t>(size));
+  // Where nobody reads it any more it is nobody's to be told.
+  (void)WriteAll(STDOUT_FILENO, {bytes, static_cast<std::size_t>(size)});
   return true;
 }
 

@@ -342,7 +342,7 @@ class ReloadTest(ProjectTestCase):
         for line, why in (
             ('cwd = "sub"', "its working directory"),
             ('environment = { A = "1" }', "its environment (A)"),
-            ('umask = "077"', "its set-up"), ("nice = 5", "its set-up"),
+            ('umask = "077"', "its set-up"), ("nice = 19", "its set-up"),
             ("limit = { nofile = 99 }", "its set-up"),
             ('grace = "7s"', "how it is kept"),
             ('restart = "always"', "how it is kept")):

@@ -32,9 +32,8 @@ Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known);
 
 // All processes that have one of these ids as FORKSERVER_WORKER, whoever is
 // their parent: of workers whose daemon is gone. Looks through the whole
-// system.
-std::map<std::string, std::vector<pid_t>> FindByWorker(
-    const std::function<bool(const std::string&)>& is_wanted);
+// system; `ended` stays empty.
+Orphans FindByWorker(const std::function<bool(const std::string&)>& is_wanted);
 
 struct ProcessTree {
   pid_t root = 0;              // the worker's process; 0: it has been reaped

@@ -60,13 +60,12 @@ std::string FindWorker(pid_t pid) {
 
 }  // namespace
 
-std::map<std::string, std::vector<pid_t>> FindByWorker(
-    const std::function<bool(const std::string&)>& is_wanted) {
-  std::map<std::string, std::vector<pid_t>> found;
+Orphans FindByWorker(const std::function<bool(const std::string&)>& is_wanted) {
+  Orphans found;
   for (const pid_t pid : ListOwnProcesses()) {
     const std::string worker = FindWorker(pid);
     if (!worker.empty() && is_wanted(worker) && !ProcessHasEnded(pid)) {
-      found[worker].push_back(pid);
+      found.of_worker[worker].push_back(pid);
     }
   }
   return found;

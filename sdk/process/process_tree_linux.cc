@@ -64,6 +64,16 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
   return children;
 }
 
+// In the midst of an execve: it has no environment, nor arguments, and will
+// have. Threads of the kernel have no program either.
+bool IsExecuting(pid_t pid) {
+  char program[1];
+  const std::string link = "/proc/" + std::to_string(pid) + "/exe";
+  return ReadProcFile(pid, "cmdline").empty() &&
+         ::readlink(link.c_str(), program, sizeof(program)) > 0 &&
+         !ProcessHasEnded(pid);
+}
+
 std::string FindWorker(const std::string& environment) {
   const std::string prefix = std::string(kWorkerVariable) + "=";
   for (std::size_t at = 0; at < environment.size();) {
@@ -103,18 +113,20 @@ Orphans ListOrphans(pid_t heir, const std::function<bool(pid_t)>& is_known) {
   return orphans;
 }
 
-std::map<std::string, std::vector<pid_t>> FindByWorker(
-    const std::function<bool(const std::string&)>& is_wanted) {
-  std::map<std::string, std::vector<pid_t>> found;
+Orphans FindByWorker(const std::function<bool(const std::string&)>& is_wanted) {
+  Orphans found;
   const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"),
                                                       &::closedir);
   while (const dirent* const entry =
              processes ? ::readdir(processes.get()) : nullptr) {
     const pid_t pid = std::atoi(entry->d_name);
     if (pid <= 0) continue;
-    const std::string worker = FindWorker(ReadProcFile(pid, "environ"));
-    if (!worker.empty() && is_wanted(worker) && !ProcessHasEnded(pid)) {
-      found[worker].push_back(pid);
+    const std::string environment = ReadProcFile(pid, "environ");
+    const std::string worker = FindWorker(environment);
+    if (environment.empty()) {
+      found.unclear = found.unclear || IsExecuting(pid);
+    } else if (!worker.empty() && is_wanted(worker) && !ProcessHasEnded(pid)) {
+      found.of_worker[worker].push_back(pid);
     }
   }
   return found;

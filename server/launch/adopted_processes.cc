@@ -75,6 +75,8 @@ std::optional<EndStatus> AdoptedProcesses::TakeEnd(ProcessKey key) {
   }
   EndStatus status;
   status.ended_ns = process.ended_ns;
+  // Looked at first: how it ended can be read from then on.
+  const bool reaped = ReadStartTime(process.pid) != process.start_time;
   const std::optional<int> wait_status =
       process.fd ? ReadWaitStatus(process.fd.get()) : std::nullopt;
   if (wait_status) {
@@ -84,8 +86,7 @@ std::optional<EndStatus> AdoptedProcesses::TakeEnd(ProcessKey key) {
       status.signal = WTERMSIG(*wait_status);
       status.core = WCOREDUMP(*wait_status);
     }
-  } else if (ReadStartTime(process.pid) == process.start_time &&
-             now_ns - process.ended_ns < kUnreapedNs) {
+  } else if (!reaped && now_ns - process.ended_ns < kUnreapedNs) {
     return std::nullopt;
   }
   processes_.erase(found);

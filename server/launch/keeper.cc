@@ -35,11 +35,12 @@ void KillLeftBehind(const std::set<std::string>& workers) {
     return workers.count(worker) != 0;
   };
   for (int i = 0; i < kLooks; ++i) {
+    const Orphans found = FindByWorker(is_wanted);
     std::vector<pid_t> left;
-    for (const auto& [worker, pids] : FindByWorker(is_wanted)) {
+    for (const auto& [worker, pids] : found.of_worker) {
       left.insert(left.end(), pids.begin(), pids.end());
     }
-    if (left.empty()) return;
+    if (left.empty() && !found.unclear) return;
     SignalTree({0, left}, SIGKILL, 0, [] { return true; });
     ::nanosleep(&kBetweenLooks, nullptr);
   }

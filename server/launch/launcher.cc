@@ -181,6 +181,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   }
   ExecPlan plan;
   plan.child = std::move(*child);
+  plan.child.extra_fd = traits.held_fd;
   plan.candidates = FindCandidates(setup.argv[0], setup.env);
   plan.argv = std::move(setup.argv);
   plan.env = std::move(setup.env);
@@ -229,8 +230,10 @@ Orphans Launcher::ListOrphans(const std::set<std::string>& adopted) {
   // As a sweep would; until then each look would find them again.
   for (const pid_t pid : orphans.ended) ::waitpid(pid, nullptr, WNOHANG);
   if (!adopted.empty()) {
-    orphans.of_worker.merge(FindByWorker(
-        [&](const std::string& worker) { return adopted.count(worker) != 0; }));
+    Orphans theirs = FindByWorker(
+        [&](const std::string& worker) { return adopted.count(worker) != 0; });
+    orphans.of_worker.merge(theirs.of_worker);
+    orphans.unclear = orphans.unclear || theirs.unclear;
   }
   return orphans;
 }

@@ -54,6 +54,9 @@ class Launcher {
     bool crash_report = false;
     // So do the processes that it leaves behind in its group.
     bool report_leftovers = false;
+    // Of an exec worker: stays open there until its program runs. Borrowed,
+    // close-on-exec; -1: none.
+    int held_fd = -1;
   };
   // Every launch begins with the proof that this process has one thread:
   // error "daemon_unsafe", naming the others.

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sdk/base/unique_fd.h"
 #include "sdk/protocol/messages.h"
 #include "server/services/readiness.h"
 #include "server/supervisor/supervisor_event.h"
@@ -58,6 +59,9 @@ struct Service {
   pid_t pid = 0;
   std::int64_t start_time = 0;  // of that pid, see ReadStartTime
   bool launched = false;
+  // While it is being launched and its run outlives the daemon: see
+  // Services::HoldLaunch.
+  UniqueFd launch_lock;
   bool said_ready = false;  // before it was heard that it is launched
   std::int64_t run_begun_ns = 0;
   std::string failure;  // why it has failed, though it has not ended

@@ -81,10 +81,16 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   policy.detach = definition.policy.detach;
   const Supervisor::Requester requester = {kServicesOwner, definition.limits,
                                            service.run_begun_ns};
+  if (policy.detach && definition.zygote.empty()) {
+    Result<UniqueFd> held = HoldLaunch();
+    if (!held) return held.error();
+    service.launch_lock = std::move(*held);
+  }
   protocol::Bytes encoded = {protocol::EncodeBody(setup)};
   Result<ProcessKey> key =
       definition.zygote.empty()
-          ? supervisor_.Spawn(requester, {std::move(encoded), policy}, fds)
+          ? supervisor_.Spawn(requester, {std::move(encoded), policy}, fds,
+                              service.launch_lock.get())
           : supervisor_.Fork(requester,
                              {definition.zygote, std::move(encoded), policy},
                              std::move(fds));
@@ -250,6 +256,7 @@ void Services::Observe(const WorkerLaunched& event) {
   Service& service = *ByNumber(run->second);
   service.pid = static_cast<pid_t>(event.worker.pid);
   service.launched = true;
+  service.launch_lock.Reset();
   service.start_time = ReadStartTime(service.pid);
   SaveOrSay(service);
   Note(service, "it is worker " + event.worker.id + ", pid " +
@@ -312,6 +319,7 @@ void Services::OnRunOver(Service& service, const ExitRecord* record,
   runs_.erase(service.run);
   service.run = 0;
   service.pid = 0;
+  service.launch_lock.Reset();
   service.start_time = 0;
   service.worker.clear();
   service.first_worker.clear();

@@ -1,10 +1,14 @@
 // The part of Services that outlives the daemon: a file for each service whose
 // runs do, from which the next daemon knows it again.
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +26,11 @@ namespace forkserver::server {
 namespace {
 
 constexpr std::string_view kSuffix = ".service";
+constexpr char kLaunches[] = "launches.lock";
+
+// 2 s: what takes longer hangs in a file system.
+constexpr int kLooksAtLaunches = 400;
+constexpr timespec kBetweenLooks = {0, 5'000'000};
 
 std::vector<std::string> ListSaved(const std::string& folder) {
   std::vector<std::string> names;
@@ -39,12 +48,16 @@ std::vector<std::string> ListSaved(const std::string& folder) {
 
 // An exec worker that was being launched: its pid was not written down yet.
 pid_t FindLeader(const std::string& worker) {
-  const auto found =
-      FindByWorker([&](const std::string& id) { return id == worker; });
-  for (const auto& [id, pids] : found) {
-    for (const pid_t pid : pids) {
-      if (::getpgid(pid) == pid) return pid;
+  for (int i = 0; i < kLooksAtLaunches; ++i) {
+    const Orphans found =
+        FindByWorker([&](const std::string& id) { return id == worker; });
+    for (const auto& [id, pids] : found.of_worker) {
+      for (const pid_t pid : pids) {
+        if (::getpgid(pid) == pid) return pid;
+      }
     }
+    if (!found.unclear) break;
+    ::nanosleep(&kBetweenLooks, nullptr);
   }
   return 0;
 }
@@ -58,6 +71,27 @@ bool IsWanted(ServiceState state) {
 
 std::string Services::SavedPath(const std::string& name) const {
   return options_.folder + "/" + name + std::string(kSuffix);
+}
+
+Result<UniqueFd> Services::HoldLaunch() const {
+  const std::string path = options_.folder + "/" + kLaunches;
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return SystemError("open(" + path + ")", errno);
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) {
+    return SystemError("flock(" + path + ")", errno);
+  }
+  return fd;
+}
+
+bool Services::LaunchesAreOver() const {
+  const std::string path = options_.folder + "/" + kLaunches;
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd) return errno == ENOENT;
+  for (int i = 0; i < kLooksAtLaunches; ++i) {
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    ::nanosleep(&kBetweenLooks, nullptr);
+  }
+  return false;
 }
 
 Result<void> Services::Save(Service& service) {
@@ -177,11 +211,12 @@ Result<std::uint64_t> Services::Restore(const protocol::SavedService& saved) {
   earlier.start_time = saved.start_time;
   earlier.launched_ns = saved.begun_ns;
   if (!saved.zygote.empty()) earlier.kind = WorkerKind::kForked;
-  if (earlier.pid == 0 && earlier.kind == WorkerKind::kForked) {
-    // Only its zygote knew its pid.
+  // Of a forked one only its zygote knew the pid.
+  if (earlier.pid == 0 &&
+      (earlier.kind == WorkerKind::kForked || !LaunchesAreOver())) {
     service.state = ServiceState::kFailed;
     service.why =
-        "it was being forked when forkserverd ended, and may run unseen; "
+        "it was being launched when forkserverd ended, and may run unseen; "
         "start it again if it does not";
     SaveOrSay(service);
     return service.number;

@@ -112,6 +112,13 @@ class Services {
   Result<std::uint64_t> Restore(const protocol::SavedService& saved);
   void Adopt(Service& service, const Supervisor::Earlier& earlier);
   std::string SavedPath(const std::string& name) const;
+  // Locks a file until the descriptor is closed, here and in the child that is
+  // to be the worker: by then that runs its program, and is found by its
+  // FORKSERVER_WORKER.
+  Result<UniqueFd> HoldLaunch() const;
+  // No child of a daemon that was killed is between its fork and its program.
+  // Waits for that, within bounds.
+  bool LaunchesAreOver() const;
 
   void Define(Service& service, ServiceDefinition definition);
   void Undefine(Service& service);

@@ -143,7 +143,8 @@ void Supervisor::EraseWorker(ProcessKey key) {
 
 Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
                                      const protocol::Spawn& request,
-                                     const std::vector<UniqueFd>& fds) {
+                                     const std::vector<UniqueFd>& fds,
+                                     int held_fd) {
   if (auto checked = CheckPolicy(request.policy); !checked) {
     return checked.error();
   }
@@ -152,9 +153,10 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
   SetWorkerVariable(ids_.IdOf(key), setup->env);
-  if (auto launched =
-          launcher_.LaunchExec(key, std::move(*setup), fds, requester.limits,
-                               TraitsOf(request.policy));
+  Launcher::WorkerTraits traits = TraitsOf(request.policy);
+  traits.held_fd = held_fd;
+  if (auto launched = launcher_.LaunchExec(key, std::move(*setup), fds,
+                                           requester.limits, traits);
       !launched) {
     return launched.error();
   }

@@ -53,9 +53,10 @@ class Supervisor {
     std::int64_t received_ns = 0;
   };
   // WorkerLaunched or WorkerLaunchFailed follows; an error here is all.
+  // `held_fd` is as Launcher::WorkerTraits::held_fd.
   Result<ProcessKey> Spawn(const Requester& requester,
                            const protocol::Spawn& request,
-                           const std::vector<UniqueFd>& fds);
+                           const std::vector<UniqueFd>& fds, int held_fd = -1);
   Result<ProcessKey> Fork(const Requester& requester, protocol::Fork request,
                           std::vector<UniqueFd> fds);
   // A worker of an earlier run of the daemon, which was detached.

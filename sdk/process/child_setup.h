@@ -1,5 +1,6 @@
 // The ordered steps that turn a fresh child into the worker that was asked
-// for: group, descriptors, umask, niceness, limits, working directory. Shared
+// for: group, descriptors, umask, niceness, limits, CPUs, I/O priority, OOM
+// score, no_new_privs, working directory. Shared
 // by exec workers (between fork and exec) and forked workers (before the
 // entry).
 //
@@ -34,6 +35,10 @@ enum class SetupStep : std::int32_t {
   kUmask,        // "umask"
   kNice,         // "setpriority"
   kLimits,       // "setrlimit"
+  kCpus,         // "sched_setaffinity"
+  kIoPriority,   // "ioprio_set"
+  kOomScore,     // "oom_score_adj"
+  kNoNewPrivs,   // "no_new_privs"
   kChdir,        // "chdir"
   kSignals,      // "sigaction"
   kExec,         // "execve"
@@ -44,7 +49,8 @@ std::string_view NameOf(SetupStep step);
 struct SetupFailure {
   SetupStep step = SetupStep::kNone;
   std::int32_t error_number = 0;
-  // kDescriptors: the child's descriptor; kLimits: the resource.
+  // kDescriptors: the child's descriptor; kLimits: the resource; kCpus: one
+  // that is not to be had; kOomScore: the score.
   std::int32_t detail = 0;
 };
 // The failure as an Error "launch_failed" with its step and errno.
@@ -77,6 +83,13 @@ struct ChildPlan {
   mode_t umask = 022;
   std::optional<int> nice;
   std::vector<LimitStep> limits;
+  // A bit for each CPU, the least significant first; empty: as this process.
+  std::vector<unsigned long> cpus;
+  std::optional<IoPriority> io_priority;
+  // The child must have memory of its own: the kernel gives the score to all
+  // processes that share it.
+  std::optional<int> oom_score_adj;
+  bool no_new_privs = false;
   std::string cwd;
   // False: pretend that the kernel has no close_range(2) (for tests).
   bool use_close_range = true;
@@ -86,7 +99,8 @@ struct ChildPlan {
 // `null_fd`: an open /dev/null, borrowed, for streams that are not named.
 // `base_limits`: applied where the setup names no limit, as far as possible.
 // Errors: "bad_request", "bad_descriptor" (an index out of range, a received
-// descriptor that nothing names, a target twice or out of range).
+// descriptor that nothing names, a target twice or out of range),
+// "unsupported" (this system has no such limit).
 Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,
                                    const std::vector<UniqueFd>& received,
                                    int null_fd,

@@ -95,6 +95,11 @@ struct Setup {
   ResourceLimits limits;  // on top of the client's own
   // Absolute; absent: that of the process that forks it.
   std::optional<std::int64_t> nice;
+  // The same for each of these. Linux only: elsewhere "unsupported".
+  std::vector<std::int64_t> cpus;  // exactly these; empty: absent
+  std::optional<IoPriority> io_priority;
+  std::optional<std::int64_t> oom_score_adj;
+  bool no_new_privs = false;
   GroupKind group = GroupKind::kProcessGroup;
   std::vector<FdPlacement> fds;  // 0, 1, 2 not named: /dev/null
   // Forked workers only.
@@ -110,6 +115,10 @@ struct Setup {
     visit.Required("umask", self.umask);
     visit.Optional("limits", self.limits);
     visit.Optional("nice", self.nice);
+    visit.Optional("cpus", self.cpus);
+    visit.Optional("io_priority", self.io_priority);
+    visit.Optional("oom_score_adj", self.oom_score_adj);
+    visit.Optional("no_new_privs", self.no_new_privs);
     visit.Optional("group", self.group);
     visit.Optional("fds", self.fds);
     visit.Optional("entry", self.entry);

@@ -60,6 +60,10 @@ enum class ZygoteState { kStarting, kReady, kRetiring, kQuarantined };
 // its own (which is a process group too, without a terminal).
 enum class GroupKind { kProcessGroup, kSession };
 
+// When what it reads and writes is served. realtime: before everybody else's.
+// best_effort: by its level. idle: when nobody else wants the disk.
+enum class IoClass { kRealtime, kBestEffort, kIdle };
+
 // safe: nothing speaks against forking it. unsafe: something does. unknown:
 // something could not be read, so that nobody can say.
 enum class AuditVerdict { kSafe, kUnsafe, kUnknown };
@@ -75,6 +79,7 @@ std::string_view NameOf(WorkerState state);
 std::string_view NameOf(EndReason reason);
 std::string_view NameOf(ZygoteState state);
 std::string_view NameOf(GroupKind group);
+std::string_view NameOf(IoClass io_class);
 std::string_view NameOf(AuditVerdict verdict);
 std::string_view NameOf(AuditPolicy policy);
 
@@ -458,5 +463,17 @@ struct ResourceLimit {
 };
 // By the lower-case name of the RLIMIT_ constant: "nofile", "nproc", "core"...
 using ResourceLimits = std::map<std::string, ResourceLimit>;
+
+// As of ionice(1).
+struct IoPriority {
+  IoClass io_class = IoClass::kBestEffort;
+  std::int64_t level = 4;  // 0, the first, to 7; means nothing with idle
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("io_class", self.io_class);
+    visit.Required("level", self.level);
+  }
+};
 
 }  // namespace forkserver

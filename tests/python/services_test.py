@@ -69,6 +69,7 @@ class StartTest(ServiceTestCase):
         info = self.start('pwd >out; umask >>out; ulimit -n >>out; nice >>out;'
                           'echo >&3; sleep 60', env=env, cwd=self.folder,
                           umask=0o027, limits={"nofile": (50, 60)}, nice=5,
+                          oom_score_adj=900,
                           group="session", ready="fd")
         self.assertEqual(read_file(self.path("out")).split(),
                          [self.folder.encode(), b"0027", b"50", b"5"])
@@ -78,6 +79,8 @@ class StartTest(ServiceTestCase):
             **{name.encode(): value.encode() for name, value in env.items()},
             b"FORKSERVER_WORKER": info.worker.encode(),
             b"FORKSERVER_SERVICE": b"web"})
+        self.assertEqual(read_file(f"/proc/{info.pid}/oom_score_adj"),
+                         b"900\n")
         self.assertEqual(os.getsid(info.pid), info.pid)
         self.assertEqual(os.readlink(f"/proc/{info.pid}/fd/0"), "/dev/null")
 

@@ -41,6 +41,10 @@ struct Options {
   std::optional<int> umask;
   ResourceLimits limits;
   std::optional<int> nice;
+  std::vector<int> cpus;
+  std::optional<IoPriority> io_priority;
+  std::optional<int> oom_score_adj;
+  bool no_new_privs = false;
   bool session = false;
 
   // A new worker.

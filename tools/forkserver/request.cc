@@ -42,6 +42,10 @@ void FillProcess(const Options& options, ProcessOptions& process) {
   process.umask = options.umask;
   process.limits = options.limits;
   process.nice = options.nice;
+  process.cpus = options.cpus;
+  process.io_priority = options.io_priority;
+  process.oom_score_adj = options.oom_score_adj;
+  process.no_new_privs = options.no_new_privs;
   if (options.session) process.group = GroupKind::kSession;
 }
 

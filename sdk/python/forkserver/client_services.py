@@ -43,7 +43,8 @@ class ServiceCalls:
         zygote, entry, args
                   instead of a program: the name of a zygote, which of its
                   entries, and bytes for that
-        env, cwd, umask, limits, nice, group
+        env, cwd, umask, limits, nice, cpus, io_priority, oom_score_adj,
+        no_new_privs, group
                   as in spawn(): what is not given is the caller's own
         replace   stop one of the same name that is made of something else,
                   and make it anew

@@ -1,7 +1,7 @@
 """From the arguments of a call to a request with its descriptors."""
 
 import signal
-from typing import (Any, Dict, Generic, List, Mapping, Optional, Sequence,
+from typing import (Any, Collection, Dict, Generic, List, Mapping, Optional, Sequence,
                     Tuple, TypedDict, TypeVar, Union)
 
 from forkserver.durations import milliseconds
@@ -38,6 +38,10 @@ class SetupOptions(TypedDict, total=False):
     limits: Optional[Mapping[str, Union[int, Tuple[int, int]]]]
     nice: Optional[int]
     group: str
+    cpus: Collection[int]
+    io_priority: Union[None, str, Tuple[str, int]]
+    oom_score_adj: Optional[int]
+    no_new_privs: bool
 
 
 class ProcessOptions(SetupOptions, total=False):
@@ -76,8 +80,12 @@ class ZygoteOptions(ProcessOptions, total=False):
     args: bytes
 
 
-_PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
-            "limits": None, "nice": None, "group": "process_group"}
+# What make_setup() takes.
+SETUP: Dict[str, Any] = {
+    "env": None, "cwd": None, "umask": None, "limits": None, "nice": None,
+    "group": "process_group", "cpus": (), "io_priority": None,
+    "oom_score_adj": None, "no_new_privs": False}
+_PROCESS = dict(SETUP, fds=None)
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
                timeout=None, stop_signal=15, grace=5.0, detach=False,
                crash_report=False, report_leftovers=False)
@@ -103,8 +111,8 @@ class Options:
         raise AttributeError(name)
 
     def setup(self, argv: List[str]) -> Any:
-        return make_setup(argv, self.env, self.cwd, self.umask, self.limits,
-                          self.nice, self.group)
+        return make_setup(argv,
+                          **{name: getattr(self, name) for name in SETUP})
 
     def worker_policy(self) -> Dict[str, Any]:
         timeout_ms = 0

@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from forkserver.durations import milliseconds
 from forkserver.errors import BadRequest
-from forkserver.launch_request import (Options, SetupOptions, boolean,
-                                       signal_number)
+from forkserver.launch_request import (SETUP, Options, SetupOptions,
+                                       boolean, signal_number)
 from forkserver.process_setup import StrOrPath, program, texts
 from forkserver.protocol.messages import (ServicePolicy, ServiceRestart,
                                           ServiceStart, ServiceStop)
@@ -98,10 +98,9 @@ _POLICY: Dict[str, Any] = {
     "log_files": ("log_files", _as_it_is),
     "log_drop": ("log_drop", boolean),
 }
-_SERVICE = {"zygote": None, "entry": None, "args": b"", "env": None,
-            "cwd": None, "umask": None, "limits": None, "nice": None,
-            "group": "process_group", "policy": None, "replace": False,
-            "wait": True, **dict.fromkeys(_POLICY)}
+_SERVICE = {**SETUP, "zygote": None, "entry": None, "args": b"",
+            "policy": None, "replace": False, "wait": True,
+            **dict.fromkeys(_POLICY)}
 
 
 def service_policy(given: Mapping[str, Any]) -> ServicePolicy:

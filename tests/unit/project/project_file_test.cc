@@ -82,6 +82,10 @@ inherit = []
 umask = "027"
 limit = { nofile = "256:512", core = 0, as = "2G" }
 nice = 5
+cpus = "0-2,5"
+io-priority = "best-effort:7"
+oom-score-adj = -300
+no-new-privs = true
 session = true
 after = ["db"]
 restart = "always"
@@ -118,6 +122,12 @@ log-drop = true
   CHECK(web.limits.at("core").hard == 0);
   CHECK(web.limits.at("as").soft == 2LL << 30);
   CHECK(web.nice == 5);
+  CHECK(web.cpus == std::vector<int>{0, 1, 2, 5});
+  REQUIRE(web.io_priority);
+  CHECK(web.io_priority->io_class == IoClass::kBestEffort);
+  CHECK(web.io_priority->level == 7);
+  CHECK(web.oom_score_adj == -300);
+  CHECK(web.no_new_privs);
   CHECK(web.group == GroupKind::kSession);
   const ServicePolicy& policy = web.policy;
   CHECK(policy.after == Words{"db"});

@@ -110,6 +110,8 @@ struct WorkerOptions : ProcessOptions {
   // Its exit record is to name the processes that it leaves behind in its
   // process group, which are killed. Not with `detach`.
   bool report_leftovers = false;
+  // Of it and all that descends from it.
+  CgroupLimits cgroup;
 };
 
 struct SpawnOptions : WorkerOptions {

@@ -212,6 +212,7 @@ Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   policy.crash_report = options.crash_report;
   policy.report_leftovers = options.report_leftovers;
   policy.stop_signal = options.stop_signal;
+  policy.cgroup = options.cgroup;
   return policy;
 }
 

@@ -186,6 +186,8 @@ std::string_view NameOf(SetupStep step) {
       return "prctl";
     case SetupStep::kGroup:
       return "setpgid";
+    case SetupStep::kCgroup:
+      return "cgroup";
     case SetupStep::kDescriptors:
       return "dup2";
     case SetupStep::kClose:
@@ -472,6 +474,12 @@ SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
                           : sys::SetProcessGroup();
   if (grouped < 0) return Fail(SetupStep::kGroup, grouped);
 
+  if (plan.cgroup_fd >= 0) {
+    const long joined = sys::Write(plan.cgroup_fd, "0", 1);
+    if (joined < 0) {
+      return Fail(SetupStep::kCgroup, static_cast<int>(joined));
+    }
+  }
   SetupFailure failure = MoveDescriptors(plan);
   if (failure.step != SetupStep::kNone) return failure;
   // Before anything that may wait for a filesystem: a child that hangs there

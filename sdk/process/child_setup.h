@@ -30,6 +30,7 @@ enum class SetupStep : std::int32_t {
   kNone,
   kParentDeath,  // "prctl"
   kGroup,        // "setpgid"
+  kCgroup,       // "cgroup"
   kDescriptors,  // "dup2"
   kClose,        // "close_range"
   kUmask,        // "umask"
@@ -80,20 +81,27 @@ struct ChildPlan {
   int status_fd = -1;
   // The same for one more descriptor: that of `setup.result`.
   int extra_fd = -1;
+  // The cgroup.procs of the cgroup to join, borrowed; -1: none.
+  int cgroup_fd = -1;
   mode_t umask = 022;
   std::optional<int> nice;
   std::vector<LimitStep> limits;
   // A bit for each CPU, the least significant first; empty: as this process.
   std::vector<unsigned long> cpus;
   std::optional<IoPriority> io_priority;
-  // The child must have memory of its own: the kernel gives the score to all
-  // processes that share it.
   std::optional<int> oom_score_adj;
   bool no_new_privs = false;
   std::string cwd;
   // False: pretend that the kernel has no close_range(2) (for tests).
   bool use_close_range = true;
 };
+
+// The child must not share its memory with this process until it executes: the
+// kernel gives an OOM score to all who share it, and when the memory of a
+// cgroup is used up kills them all.
+inline bool NeedsOwnMemory(const ChildPlan& plan) {
+  return plan.oom_score_adj.has_value() || plan.cgroup_fd >= 0;
+}
 
 // `received`: the descriptors of the frame, borrowed, indexed by the setup.
 // `null_fd`: an open /dev/null, borrowed, for streams that are not named.

@@ -220,9 +220,9 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   state->status = std::move(pipe->read_end);
 
   const bool want_pidfd = plan.want_pidfd;
-  // See oom_score_adj in child_setup.h.
   const bool share = plan.method != LaunchMethod::kFork &&
-                     SharedMemoryChildSupported() && !plan.child.oom_score_adj;
+                     SharedMemoryChildSupported() &&
+                     !NeedsOwnMemory(plan.child);
   state->context.plan = std::move(plan);
   ChildContext& context = state->context;
   context.plan.child.status_fd = pipe->write_end.get();

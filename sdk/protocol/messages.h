@@ -143,6 +143,7 @@ struct Policy {
   // Not for detached workers.
   bool report_leftovers = false;
   std::int64_t stop_signal = 15;  // what asks it to stop
+  CgroupLimits cgroup;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -155,6 +156,7 @@ struct Policy {
     visit.Optional("crash_report", self.crash_report);
     visit.Optional("report_leftovers", self.report_leftovers);
     visit.Defaulted("stop_signal", self.stop_signal, std::int64_t{15});
+    CgroupLimits::Visit(self.cgroup, visit);
   }
 };
 
@@ -501,6 +503,9 @@ struct ForkWorker {
   // Not 0: the process that inherits orphans; `exited` is to name what is left
   // of the worker's group.
   std::int64_t heir = 0;
+  // One more descriptor comes after those of the setup: the cgroup.procs of the
+  // cgroup that it is to be in.
+  bool cgroup = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -510,6 +515,7 @@ struct ForkWorker {
     visit.Optional("detach", self.detach);
     visit.Optional("canary", self.canary);
     visit.Optional("heir", self.heir);
+    visit.Optional("cgroup", self.cgroup);
   }
 };
 

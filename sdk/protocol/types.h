@@ -171,6 +171,9 @@ struct ExitRecord {
   // With `report_leftovers`: processes of its group that had not ended when it
   // did, as "4711 sleep 100"; the first few. They were killed.
   std::vector<std::string> leftovers;
+  // With `memory_max_bytes`: how many of its processes the kernel killed
+  // because there was no memory left for them.
+  std::int64_t oom_kills = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -192,6 +195,7 @@ struct ExitRecord {
     visit.Optional("direct", self.direct);
     visit.Optional("crash", self.crash);
     visit.Optional("leftovers", self.leftovers);
+    visit.Optional("oom_kills", self.oom_kills);
   }
 };
 
@@ -357,6 +361,10 @@ struct DaemonStatus {
   std::int64_t records_kept = 0;  // exit records in the ring
   std::int64_t open_fds = 0;
   std::string log;  // its log file, or empty for standard error
+  // What it can limit by cgroups: "memory", "pids", "cpu". And why it has no
+  // cgroup of its own, or empty.
+  std::vector<std::string> cgroup_limits;
+  std::string cgroup_missing;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -374,6 +382,8 @@ struct DaemonStatus {
     visit.Required("records_kept", self.records_kept);
     visit.Required("open_fds", self.open_fds);
     visit.Required("log", self.log);
+    visit.Optional("cgroup_limits", self.cgroup_limits);
+    visit.Optional("cgroup_missing", self.cgroup_missing);
   }
 };
 

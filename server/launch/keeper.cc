@@ -11,6 +11,7 @@
 
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
+#include "server/launch/cgroups.h"
 
 namespace forkserver::server {
 namespace {
@@ -19,7 +20,8 @@ constexpr std::size_t kTableBytes = Keeper::kSlots * sizeof(pid_t);
 static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t));
 
 // The whole life of the keeper.
-[[noreturn]] void RunKeeper(int pipe, const std::atomic<pid_t>* table) {
+[[noreturn]] void RunKeeper(int pipe, const std::atomic<pid_t>* table,
+                            const std::string& cgroup_control) {
   // A session of its own: what is meant for the daemon's group is not for it.
   ::setsid();
   ResetSignals();
@@ -38,13 +40,15 @@ static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t));
     const pid_t group = table[i].load(std::memory_order_acquire);
     if (group > 1) ::kill(-group, SIGKILL);
   }
+  if (!cgroup_control.empty()) Cgroups::TakeLimits(cgroup_control);
   ::_exit(0);
 }
 
 }  // namespace
 
-Result<Keeper> Keeper::Start() {
+Result<Keeper> Keeper::Start(std::string cgroup_control) {
   Keeper keeper;
+  keeper.cgroup_control_ = std::move(cgroup_control);
   // Untouched pages cost nothing.
   void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -59,6 +63,7 @@ Keeper::Keeper(Keeper&& other) noexcept
       used_(other.used_),
       free_(std::move(other.free_)),
       pipe_(std::move(other.pipe_)),
+      cgroup_control_(std::move(other.cgroup_control_)),
       pid_(std::exchange(other.pid_, 0)) {}
 
 Keeper::~Keeper() {
@@ -84,7 +89,7 @@ Result<void> Keeper::ForkKeeper() {
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
   const int fork_errno = errno;
-  if (pid == 0) RunKeeper(pipe->read_end.get(), table_);
+  if (pid == 0) RunKeeper(pipe->read_end.get(), table_, cgroup_control_);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return SystemError("fork()", fork_errno);
   pipe_ = std::move(pipe->write_end);

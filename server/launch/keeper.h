@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
@@ -27,8 +28,10 @@ class Keeper {
   // As many groups as can be live at once.
   static constexpr std::size_t kSlots = std::size_t{1} << 17;
 
-  // Forks the keeper. Call while the process has one thread.
-  static Result<Keeper> Start();
+  // Forks the keeper. Call while the process has one thread. Unless
+  // `cgroup_control` is empty the keeper also calls Cgroups::TakeLimits with
+  // it.
+  static Result<Keeper> Start(std::string cgroup_control = {});
   Keeper(Keeper&& other) noexcept;
   Keeper& operator=(Keeper&&) = delete;
   // Ends the keeper; what is still in a slot is killed by it.
@@ -52,6 +55,7 @@ class Keeper {
   std::size_t used_ = 0;  // slots handed out at least once
   std::vector<std::atomic<pid_t>*> free_;
   UniqueFd pipe_;
+  std::string cgroup_control_;
   pid_t pid_ = 0;
 };
 

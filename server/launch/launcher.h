@@ -21,6 +21,7 @@
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/poll_set.h"
 #include "sdk/process/process_tree.h"
+#include "server/launch/cgroups.h"
 #include "server/launch/examiner.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
@@ -51,6 +52,9 @@ class Launcher {
     bool crash_report = false;
     // So do the processes that it leaves behind in its group.
     bool report_leftovers = false;
+    // It gets a cgroup of its own, with these limits. The caller looks after
+    // it by cgroups().
+    std::optional<CgroupLimits> cgroup;
   };
   // Every launch begins with the proof that this process has one thread:
   // error "daemon_unsafe", naming the others.
@@ -108,6 +112,9 @@ class Launcher {
   // zygote does not say so, that is if the zygote hangs.
   bool KillDirectly(ProcessKey key) { return zygotes_.KillDirectly(key); }
 
+  Cgroups& cgroups() { return cgroups_; }
+  const Cgroups& cgroups() const { return cgroups_; }
+
   // Gives the memory of launches that hang in a filesystem up; for a process
   // that is about to exit.
   void AbandonLaunches();
@@ -122,7 +129,7 @@ class Launcher {
     UniqueFd crash_file;                 // what its crash handler writes to
   };
 
-  Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd);
+  Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper, UniqueFd null_fd);
   Result<void> CheckOneThread() const;
   Result<void> CheckKeeper();
   void SweepBefore(std::int64_t delay_ns);
@@ -148,6 +155,7 @@ class Launcher {
   void Sweep();
 
   PollSet poll_set_;
+  Cgroups cgroups_;  // outlives the keeper, which is in one
   Keeper keeper_;
   UniqueFd null_fd_;
   UniqueFd child_signal_;

@@ -69,6 +69,7 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   policy.timeout_ms = definition.policy.timeout_ms;
   policy.grace_ms = definition.policy.grace_ms;
   policy.stop_signal = definition.policy.stop_signal;
+  policy.cgroup = definition.policy.cgroup;
   const Supervisor::Requester requester = {kServicesOwner, definition.limits,
                                            service.run_begun_ns};
   protocol::Bytes encoded = {protocol::EncodeBody(setup)};

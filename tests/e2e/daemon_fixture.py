@@ -202,6 +202,7 @@ class DaemonTestCase(SandboxTestCase):
     """Each test with a forkserverd in the foreground."""
 
     daemon_arguments = ()
+    daemon_options = {}  # of subprocess.Popen
 
     def setUp(self):
         super().setUp()
@@ -211,7 +212,7 @@ class DaemonTestCase(SandboxTestCase):
                 [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground",
                  *self.daemon_arguments],
                 env=self.sandbox.environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                stdout=log, stderr=log, **self.daemon_options)
         self.addCleanup(self._end_daemon)
         wait_for(self._serves, lambda: "the daemon serves: " + self.log_text())
         self.open_fds = self.status()["open_fds"]

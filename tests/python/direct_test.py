@@ -66,7 +66,8 @@ class DirectTest(EnvironmentTestCase):
             self.assertEqual(
                 subprocess.check_output(["ionice", "-p", str(worker.pid)]),
                 b"idle\n")
-        for options, error in (({"cpus": [8191]}, forkserver.LaunchFailed),
+        for options, error in (({"tasks_max": 9}, forkserver.Disabled),
+                               ({"cpus": [8191]}, forkserver.LaunchFailed),
                                ({"cpus": [-1]}, forkserver.BadRequest)):
             with self.assertRaises(error):
                 self.client.spawn(["true"], **options)

@@ -319,7 +319,8 @@ class PolicyTest(ServiceTestCase):
             "ready_command": ("true",), "ready_timeout": None,
             "watchdog": None, "stop_signal": signal.SIGINT, "grace": 0,
             "timeout": 86400, "log_max_bytes": 4096, "log_files": 1,
-            "log_drop": True}
+            "log_drop": True, "memory_max_bytes": 0, "tasks_max": 0,
+            "cpu_max_percent": 0}
         wanted = forkserver.ServicePolicy(
             restart="always", backoff_initial_ms=100, backoff_factor=3,
             backoff_max_ms=60_000, backoff_jitter_percent=0,

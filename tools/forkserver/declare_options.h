@@ -91,6 +91,7 @@ inline void AddWorkerOptions(CLI::App& app, Options& options) {
                "Its exit record has the end of its standard error and, if it "
                "crashed, where")
       ->excludes(app.get_option("--detach"));
+  AddCgroupOptions(app, options.cgroup);
 }
 
 inline void AddForkOptions(CLI::App& app, Options& options) {

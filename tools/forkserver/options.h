@@ -53,6 +53,7 @@ struct Options {
   std::chrono::milliseconds grace{5'000};
   bool detach = false;
   bool crash_report = false;
+  CgroupLimits cgroup;
 
   // `fork` and `zygote`; `zygote` is the name.
   std::string zygote;

@@ -65,6 +65,7 @@ void FillWorker(const Options& options, int null_fd, WorkerOptions& worker) {
   worker.grace = options.grace;
   worker.detach = options.detach;
   worker.crash_report = options.crash_report;
+  worker.cgroup = options.cgroup;
   if (!options.detach) return;
   for (int stream = 0; stream <= 2; ++stream) {
     if (IsLeftBehind(stream)) worker.fds[stream] = null_fd;

@@ -216,6 +216,30 @@ Result<ReadyCheck> ParseReady(const std::string& text) {
                   "and exec:COMMAND");
 }
 
+Result<std::int64_t> ParseCpuShare(const std::string& text) {
+  constexpr std::int64_t kMostCpus = 8192;
+  std::string_view rest = text;
+  std::int64_t percent = 0;
+  const auto point = rest.find('.');
+  if (rest.ends_with('%')) {
+    rest.remove_suffix(1);
+    percent = ParseNumber(rest).value_or(0);
+  } else if (const auto cpus = ParseNumber(rest.substr(0, point));
+             cpus && *cpus <= kMostCpus) {
+    percent = *cpus * 100;
+    if (point != rest.npos) {
+      std::string hundredths(rest.substr(point + 1));
+      if (hundredths.size() == 1) hundredths += '0';
+      const auto more = ParseNumber(hundredths);
+      percent = more && hundredths.size() == 2 ? percent + *more : 0;
+    }
+  }
+  if (percent < 1 || percent > kMostCpus * 100) {
+    return BadValue(text, "processor time such as 50%, 150% or 1.5 (CPUs)");
+  }
+  return percent;
+}
+
 Result<std::vector<int>> ParseCpus(const std::string& text) {
   constexpr char kExpected[] = "a list of CPUs such as 0-3,7";
   constexpr std::int64_t kMost = 8191;

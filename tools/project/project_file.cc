@@ -271,6 +271,9 @@ class Reader {
         {"log-size", Size(policy.log_max_bytes)},
         {"log-files", Number(policy.log_files, 1, 1000)},
         {"log-drop", Flag(policy.log_drop)},
+        {"memory-max", Size(policy.cgroup.memory_max_bytes)},
+        {"tasks-max", Number(policy.cgroup.tasks_max, 1, 1'000'000'000)},
+        {"cpu-max", CpuShare(policy.cgroup.cpu_max_percent)},
     };
   }
 

@@ -229,6 +229,12 @@ Read Size(std::int64_t& target_bytes) {
                 [&target_bytes](std::int64_t bytes) { target_bytes = bytes; });
 }
 
+Read CpuShare(std::int64_t& target_percent) {
+  return Parsed(
+      "processor time such as \"50%\" or 2 (CPUs)", cli::ParseCpuShare,
+      [&target_percent](std::int64_t percent) { target_percent = percent; });
+}
+
 Read Signal(std::int64_t& target) {
   const auto parse = [](const std::string& text) -> Result<int> {
     auto signal = cli::ParseSignal(text);

@@ -47,6 +47,7 @@ Read DiskPriority(std::optional<IoPriority>& target);
 Read Duration(std::int64_t& target_ms);
 Read Duration(std::chrono::milliseconds& target);
 Read Size(std::int64_t& target_bytes);
+Read CpuShare(std::int64_t& target_percent);
 Read Signal(std::int64_t& target);
 Read Umask(std::optional<int>& target);
 Read Limits(ResourceLimits& target);  // a table

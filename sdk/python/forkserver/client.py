@@ -152,6 +152,12 @@ class Client(ServiceCalls):
                   what asks it to stop: signal.SIGTERM
         grace     seconds from that to SIGKILL
         detach    it outlives this client
+        memory_max_bytes, tasks_max, cpu_max_percent
+                  limits of it and all that descends from it: memory (the
+                  kernel kills what wants more, and `oom_kills` of the record
+                  says so), processes and threads, processor time (100 is one
+                  CPU). They need a daemon that has a cgroup of its own:
+                  Unsupported where it has not
         crash_report
                   its record is to say more if it crashes or fails; not with
                   detach

@@ -75,6 +75,8 @@ class ServiceCalls:
                   what asks it to stop (15), and how long until it is killed
                   (10 s)
         timeout   the most that a run may take: None
+        memory_max_bytes, tasks_max, cpu_max_percent
+                  limits of a run and all that descends from it: see spawn()
         log_max_bytes, log_files, log_drop
                   3 files of 10 MiB; whether it drops what is written faster
                   than can be kept, or waits

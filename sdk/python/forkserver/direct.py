@@ -77,6 +77,12 @@ class DirectClient(Client):
         check_owner(self._pid)
         if not isinstance(prepared.body, Spawn):
             return super()._launch(prepared)
+        body = prepared.body
+        if body.memory_max_bytes or body.tasks_max or body.cpu_max_percent:
+            prepared.close()
+            raise Disabled("limits by cgroups need a daemon, and "
+                           "FORKSERVER_DISABLE is set",
+                           hint="unset FORKSERVER_DISABLE")
         child = _Child(prepared.body, prepared.take_fds(),
                        f"direct-{self._pid}-{len(self._children) + 1}")
         self._children[child.info.id] = child

@@ -57,6 +57,9 @@ class WorkerOptions(ProcessOptions, total=False):
     stop_signal: int
     grace: float
     detach: bool
+    memory_max_bytes: int
+    tasks_max: int
+    cpu_max_percent: int
     crash_report: bool
     report_leftovers: bool
 
@@ -88,6 +91,7 @@ SETUP: Dict[str, Any] = {
 _PROCESS = dict(SETUP, fds=None)
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
                timeout=None, stop_signal=15, grace=5.0, detach=False,
+               memory_max_bytes=0, tasks_max=0, cpu_max_percent=0,
                crash_report=False, report_leftovers=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
@@ -131,6 +135,9 @@ class Options:
             "report_leftovers": boolean(self.report_leftovers,
                                         "report_leftovers"),
             "stop_signal": signal_number(self.stop_signal, "stop_signal"),
+            "memory_max_bytes": self.memory_max_bytes,
+            "tasks_max": self.tasks_max,
+            "cpu_max_percent": self.cpu_max_percent,
         }
 
     def bytes_of_args(self) -> bytes:

@@ -51,6 +51,9 @@ class ServicePolicy(Message):
               not at all
     log_drop  what it writes faster than can be kept is dropped and counted;
               otherwise it waits
+    memory_max_bytes, tasks_max, cpu_max_percent
+              limits of a run and all that descends from it, by a cgroup; 0:
+              none
     """
     restart: str = optional(choice("no", "on-failure", "always"),
                             "on-failure")
@@ -75,3 +78,6 @@ class ServicePolicy(Message):
     log_max_bytes: int = optional(INTEGER, 10_485_760)
     log_files: int = optional(INTEGER, 3)
     log_drop: bool = optional(BOOLEAN, False)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)

@@ -36,6 +36,9 @@ class PolicyOptions(SetupOptions, total=False):
     log_max_bytes: int
     log_files: int
     log_drop: bool
+    memory_max_bytes: int
+    tasks_max: int
+    cpu_max_percent: int
 
 
 class ServiceOptions(PolicyOptions, total=False):
@@ -97,6 +100,9 @@ _POLICY: Dict[str, Any] = {
     "log_max_bytes": ("log_max_bytes", _as_it_is),
     "log_files": ("log_files", _as_it_is),
     "log_drop": ("log_drop", boolean),
+    "memory_max_bytes": ("memory_max_bytes", _as_it_is),
+    "tasks_max": ("tasks_max", _as_it_is),
+    "cpu_max_percent": ("cpu_max_percent", _as_it_is),
 }
 _SERVICE = {**SETUP, "zygote": None, "entry": None, "args": b"",
             "policy": None, "replace": False, "wait": True,

@@ -81,6 +81,19 @@ TEST_CASE("a limit is soft, or soft and hard") {
   }
 }
 
+TEST_CASE("processor time is percent, or CPUs") {
+  CHECK(*ParseCpuShare("50%") == 50);
+  CHECK(*ParseCpuShare("250%") == 250);
+  CHECK(*ParseCpuShare("2") == 200);
+  CHECK(*ParseCpuShare("1.5") == 150);
+  CHECK(*ParseCpuShare("0.05") == 5);
+  for (const char* text : {"", "0", "0%", "%", "-1", "1.", "1.234", "0.00",
+                           "1.-5", "a", "8193", "99999999999999999999"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseCpuShare(text));
+  }
+}
+
 TEST_CASE("CPUs are numbers and ranges, ascending") {
   CHECK(*ParseCpus("0") == std::vector<int>{0});
   CHECK(*ParseCpus("7,0-2,1") == std::vector<int>{0, 1, 2, 7});

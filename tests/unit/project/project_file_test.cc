@@ -105,6 +105,9 @@ timeout = "1h"
 log-size = "1M"
 log-files = 7
 log-drop = true
+memory-max = "512M"
+tasks-max = 64
+cpu-max = "1.5"
 )");
   REQUIRE(project.services.size() == 2);
   CHECK(project.services[0].options.argv ==
@@ -138,6 +141,9 @@ log-drop = true
   CHECK(policy.backoff_jitter_percent == 0);
   CHECK(policy.reset_after_ms == 20'000);
   CHECK(policy.start_limit == 0);
+  CHECK(policy.cgroup.memory_max_bytes == 512 << 20);
+  CHECK(policy.cgroup.tasks_max == 64);
+  CHECK(policy.cgroup.cpu_max_percent == 150);
   CHECK(policy.success_exit_codes == std::vector<std::int64_t>{2, 143});
   CHECK(policy.ready == ReadyKind::kLine);
   CHECK(policy.ready_line == "^ready [0-9]+$");

@@ -105,6 +105,9 @@ class Spawn(Message):
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
     stop_signal: int = optional(INTEGER, 15)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)
 
 
 @message("fork")
@@ -121,6 +124,9 @@ class Fork(Message):
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
     stop_signal: int = optional(INTEGER, 15)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)
 
 
 @message("worker_reply")
@@ -321,6 +327,7 @@ class ForkWorker(Message):
     detach: bool = optional(BOOLEAN, False)
     canary: bool = optional(BOOLEAN, False)
     heir: int = optional(INTEGER, 0)
+    cgroup: bool = optional(BOOLEAN, False)
 
 
 @message("fork_zygote")

@@ -48,6 +48,7 @@ class ChildPlan(NamedTuple):
     """A setup that was found right, made in the zygote: what its child does
     first touches memory that is not its own yet, which is slow."""
     session: Optional[bool]  # None: it stays in the group of its parent
+    cgroup_fd: int  # cgroup.procs of the cgroup to join; -1: none
     moves: Dict[int, int]  # {target: source}
     null_streams: List[int]  # those of 0, 1 and 2 that nobody named
     umask: int
@@ -58,7 +59,7 @@ class ChildPlan(NamedTuple):
 
 
 def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
-               null_fd: int) -> ChildPlan:
+               null_fd: int, cgroup_fd: int = -1) -> ChildPlan:
     """Raises Error. `received`: the descriptors of the frame. `null_fd`: an
     open /dev/null. `limits`: those that the setup does not name."""
     _check(setup)
@@ -66,7 +67,7 @@ def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
     null_streams = [stream for stream in (0, 1, 2) if stream not in moves]
     for stream in null_streams:
         moves[stream] = null_fd
-    return ChildPlan(setup.group == "session", moves, null_streams,
+    return ChildPlan(setup.group == "session", cgroup_fd, moves, null_streams,
                      setup.umask, setup.nice,
                      _plan_limits(setup.limits, limits),
                      plan_scheduling(setup), setup.cwd)
@@ -84,6 +85,9 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
             os.setsid()
         elif plan.session is not None:
             os.setpgid(0, 0)
+        if plan.cgroup_fd >= 0:
+            step = ("cgroup", "", "")
+            os.write(plan.cgroup_fd, b"0")
         moved = _move_descriptors(plan.moves, kept)
         step = ("close_range", "", "")
         system.close_all_but([*plan.moves, *moved])

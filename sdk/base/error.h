@@ -46,6 +46,7 @@ inline constexpr char kPeerRefused[] = "peer_refused";
 inline constexpr char kDaemonStopping[] = "daemon_stopping";
 inline constexpr char kClientStalled[] = "client_stalled";
 inline constexpr char kLimitReached[] = "limit_reached";
+inline constexpr char kUnsupported[] = "unsupported";
 // Of the SDK itself; never on the wire.
 inline constexpr char kConnectFailed[] = "connect_failed";
 inline constexpr char kConnectionLost[] = "connection_lost";

@@ -80,6 +80,12 @@ struct ProcessOptions {
   ResourceLimits limits;
   // Absent: the daemon's, and for forked workers the zygote's.
   std::optional<int> nice;
+  // The same for each of these. Linux only: elsewhere "unsupported".
+  std::vector<int> cpus;  // it runs on exactly these; empty: absent
+  std::optional<IoPriority> io_priority;
+  std::optional<int> oom_score_adj;  // -1000 to 1000
+  // It never gains rights by executing a program. Cannot be taken back.
+  bool no_new_privs = false;
   GroupKind group = GroupKind::kProcessGroup;
   // {child_fd, fd}: the worker gets a copy of `fd` as `child_fd`. Borrowed
   // until the call returns. 0, 1 and 2 that are not named are the caller's
@@ -104,6 +110,8 @@ struct WorkerOptions : ProcessOptions {
   // Its exit record is to name the processes that it leaves behind in its
   // process group, which are killed. Not with `detach`.
   bool report_leftovers = false;
+  // Of it and all that descends from it.
+  CgroupLimits cgroup;
 };
 
 struct SpawnOptions : WorkerOptions {

@@ -50,6 +50,12 @@ Result<DirectProcess> LaunchDirectly(const SpawnOptions& options) {
     return checked.error();
   }
   if (auto policy = PreparePolicy(options); !policy) return policy.error();
+  if (options.cgroup.any()) {
+    return MakeError(error_code::kDisabled,
+                     "limits by cgroups need a daemon, and FORKSERVER_DISABLE "
+                     "is set",
+                     "unset FORKSERVER_DISABLE");
+  }
   Result<PreparedSetup> prepared = PrepareSetup(options, options.argv);
   if (!prepared) return prepared.error();
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));

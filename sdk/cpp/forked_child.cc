@@ -29,6 +29,10 @@ ForkRequest MakeForkRequest(protocol::ForkWorker body,
   request.detach = body.detach;
   request.canary = body.canary;
   request.heir = static_cast<pid_t>(body.heir);
+  if (body.cgroup && !request.fds.empty()) {
+    request.cgroup = std::move(request.fds.back());
+    request.fds.pop_back();
+  }
   return request;
 }
 

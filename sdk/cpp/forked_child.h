@@ -25,6 +25,7 @@ struct ForkRequest {
   bool canary = false;
   pid_t heir = 0;  // not 0: see protocol::ForkWorker
   std::vector<UniqueFd> fds;
+  UniqueFd cgroup;  // see protocol::ForkWorker
 };
 
 // `fds`: those of the frame.

@@ -186,6 +186,10 @@ Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
     return added.error();
   }
   if (options.nice) setup.nice = *options.nice;
+  setup.cpus.assign(options.cpus.begin(), options.cpus.end());
+  setup.io_priority = options.io_priority;
+  setup.oom_score_adj = options.oom_score_adj;
+  setup.no_new_privs = options.no_new_privs;
   setup.group = options.group;
   if (auto added = AddFds(options, prepared); !added) return added.error();
   return prepared;
@@ -208,6 +212,7 @@ Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {
   policy.crash_report = options.crash_report;
   policy.report_leftovers = options.report_leftovers;
   policy.stop_signal = options.stop_signal;
+  policy.cgroup = options.cgroup;
   return policy;
 }
 

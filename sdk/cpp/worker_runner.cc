@@ -120,6 +120,7 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   worker.setup = std::move(*setup);
   worker.plan = std::move(*plan);
   worker.plan.status_fd = parent.report_fd;
+  worker.plan.cgroup_fd = request.cgroup.get();
   worker.environment = PointersTo(worker.setup.env);
   return {};
 }
@@ -182,6 +183,7 @@ void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
   const int result_fd = worker.plan.extra_fd;
   // Their numbers may be somebody else's now.
   for (UniqueFd& fd : worker.request.fds) static_cast<void>(fd.Release());
+  static_cast<void>(worker.request.cgroup.Release());
   // `worker` lives as long as this process does.
   environ = worker.environment.data();
   WorkerContext context = MakeContext(id, std::move(worker.setup.entry),

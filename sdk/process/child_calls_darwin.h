@@ -13,11 +13,16 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace forkserver::child_calls {
 
 inline constexpr bool kSafeInSharedMemory = false;
+// It has no CPU affinity, OOM score and no_new_privs, and its I/O policies are
+// of another kind.
+inline constexpr bool kHasSchedulingLimits = false;
 
 inline int Outcome(int result) { return result < 0 ? -errno : result; }
 
@@ -45,6 +50,12 @@ inline int SetLimit(int resource, const struct rlimit* value) {
 inline int GetLimit(int resource, struct rlimit* value) {
   return Outcome(::getrlimit(resource, value));
 }
+// Refused before there is a child: see PrepareChildPlan.
+inline int SetCpus(const unsigned long*, std::size_t) { return -ENOTSUP; }
+inline int GetCpus(unsigned long*, std::size_t) { return -ENOTSUP; }
+inline int SetIoPriority(int, int) { return -ENOTSUP; }
+inline int SetOomScoreAdjustment(std::string_view) { return -ENOTSUP; }
+inline int SetNoNewPrivileges() { return -ENOTSUP; }
 inline int ChangeDirectory(const char* path) { return Outcome(::chdir(path)); }
 inline int Execute(const char* program, char* const* argv, char* const* env) {
   return Outcome(::execve(program, argv, env));

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -16,21 +17,27 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace forkserver::child_calls {
+
+// CPU affinity, I/O priority, oom_score_adj, no_new_privs.
+inline constexpr bool kHasSchedulingLimits = true;
 
 #if defined(__x86_64__)
 
 inline constexpr bool kSafeInSharedMemory = true;
 
 [[gnu::always_inline]] inline long Call(long number, long a = 0, long b = 0,
-                                        long c = 0, long d = 0) {
+                                        long c = 0, long d = 0, long e = 0) {
   long result;
   register long r10 asm("r10") = d;
+  register long r8 asm("r8") = e;
   asm volatile("syscall"
                : "=a"(result)
-               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
                : "rcx", "r11", "memory");
   return result;
 }
@@ -40,15 +47,16 @@ inline constexpr bool kSafeInSharedMemory = true;
 inline constexpr bool kSafeInSharedMemory = true;
 
 [[gnu::always_inline]] inline long Call(long number, long a = 0, long b = 0,
-                                        long c = 0, long d = 0) {
+                                        long c = 0, long d = 0, long e = 0) {
   register long x8 asm("x8") = number;
   register long x0 asm("x0") = a;
   register long x1 asm("x1") = b;
   register long x2 asm("x2") = c;
   register long x3 asm("x3") = d;
+  register long x4 asm("x4") = e;
   asm volatile("svc #0"
                : "+r"(x0)
-               : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
+               : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
                : "memory");
   return x0;
 }
@@ -57,8 +65,9 @@ inline constexpr bool kSafeInSharedMemory = true;
 
 inline constexpr bool kSafeInSharedMemory = false;
 
-inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
-  const long result = ::syscall(number, a, b, c, d);
+inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0,
+                 long e = 0) {
+  const long result = ::syscall(number, a, b, c, d, e);
   return result < 0 ? -errno : result;
 }
 
@@ -104,6 +113,35 @@ inline int SetLimit(int resource, const struct rlimit* value) {
 }
 inline int GetLimit(int resource, struct rlimit* value) {
   return static_cast<int>(Call(SYS_prlimit64, 0, resource, 0, Address(value)));
+}
+// `bits`: one for each CPU, the least significant first.
+inline int SetCpus(const unsigned long* bits, std::size_t bytes) {
+  return static_cast<int>(
+      Call(SYS_sched_setaffinity, 0, static_cast<long>(bytes), Address(bits)));
+}
+inline int GetCpus(unsigned long* bits, std::size_t bytes) {
+  return static_cast<int>(
+      Call(SYS_sched_getaffinity, 0, static_cast<long>(bytes), Address(bits)));
+}
+inline int SetIoPriority(int io_class, int level) {
+  constexpr int kWhoProcess = 1;  // of ioprio_set(2): no header of libc has it
+  constexpr int kClassShift = 13;
+  return static_cast<int>(
+      Call(SYS_ioprio_set, kWhoProcess, 0, (io_class << kClassShift) | level));
+}
+// Of the memory of this process: it is that of whoever shares it, too.
+inline int SetOomScoreAdjustment(std::string_view text) {
+  const int file = static_cast<int>(Call(SYS_openat, AT_FDCWD,
+                                         Address("/proc/self/oom_score_adj"),
+                                         O_WRONLY | O_CLOEXEC, 0));
+  if (file < 0) return file;
+  const long written = Call(SYS_write, file, Address(text.data()),
+                            static_cast<long>(text.size()));
+  Call(SYS_close, file);
+  return written < 0 ? static_cast<int>(written) : 0;
+}
+inline int SetNoNewPrivileges() {
+  return static_cast<int>(Call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1));
 }
 inline int ChangeDirectory(const char* path) {
   return static_cast<int>(Call(SYS_chdir, Address(path)));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -111,6 +113,65 @@ Result<void> PlanLimits(const Setup& setup, const ResourceLimits& base,
   return {};
 }
 
+constexpr std::size_t kCpusPerWord = sizeof(unsigned long) * CHAR_BIT;
+// The kernel must be able to give the whole mask back: 8192 is the most that
+// one can be built for.
+constexpr std::int64_t kMaxCpus = 8192;
+constexpr std::size_t kCpuWords = kMaxCpus / kCpusPerWord;
+
+// The class in ioprio_set(2).
+int NumberOf(IoClass io_class) {
+  switch (io_class) {
+    case IoClass::kRealtime:
+      return 1;
+    case IoClass::kBestEffort:
+      return 2;
+    case IoClass::kIdle:
+      return 3;
+  }
+  return 0;
+}
+
+Result<void> PlanScheduling(const Setup& setup, ChildPlan& plan) {
+  const char* const asked = !setup.cpus.empty()   ? "cpus"
+                            : setup.io_priority   ? "io_priority"
+                            : setup.oom_score_adj ? "oom_score_adj"
+                            : setup.no_new_privs  ? "no_new_privs"
+                                                  : nullptr;
+  if (asked == nullptr) return {};
+  if (!child_calls::kHasSchedulingLimits) {
+    return MakeError(error_code::kUnsupported,
+                     std::string("'setup.") + asked +
+                         "': this system has no such thing, only Linux has");
+  }
+  if (!setup.cpus.empty()) plan.cpus.assign(kCpuWords, 0);
+  for (const std::int64_t cpu : setup.cpus) {
+    if (cpu < 0 || cpu >= kMaxCpus) {
+      return BadRequest("'setup.cpus' must be in 0.." +
+                        std::to_string(kMaxCpus - 1) + ", not " +
+                        std::to_string(cpu));
+    }
+    const auto number = static_cast<std::size_t>(cpu);
+    plan.cpus[number / kCpusPerWord] |= 1UL << (number % kCpusPerWord);
+  }
+  if (setup.io_priority &&
+      (setup.io_priority->level < 0 || setup.io_priority->level > 7)) {
+    return BadRequest("'setup.io_priority.level' must be in 0..7, not " +
+                      std::to_string(setup.io_priority->level));
+  }
+  plan.io_priority = setup.io_priority;
+  if (setup.oom_score_adj) {
+    const std::int64_t score = *setup.oom_score_adj;
+    if (score < -1000 || score > 1000) {
+      return BadRequest("'setup.oom_score_adj' must be in -1000..1000, not " +
+                        std::to_string(score));
+    }
+    plan.oom_score_adj = static_cast<int>(score);
+  }
+  plan.no_new_privs = setup.no_new_privs;
+  return {};
+}
+
 bool HasNul(const std::string& text) {
   return text.find('\0') != std::string::npos;
 }
@@ -125,6 +186,8 @@ std::string_view NameOf(SetupStep step) {
       return "prctl";
     case SetupStep::kGroup:
       return "setpgid";
+    case SetupStep::kCgroup:
+      return "cgroup";
     case SetupStep::kDescriptors:
       return "dup2";
     case SetupStep::kClose:
@@ -137,6 +200,14 @@ std::string_view NameOf(SetupStep step) {
       return "setpriority";
     case SetupStep::kLimits:
       return "setrlimit";
+    case SetupStep::kCpus:
+      return "sched_setaffinity";
+    case SetupStep::kIoPriority:
+      return "ioprio_set";
+    case SetupStep::kOomScore:
+      return "oom_score_adj";
+    case SetupStep::kNoNewPrivs:
+      return "no_new_privs";
     case SetupStep::kChdir:
       return "chdir";
     case SetupStep::kSignals:
@@ -176,6 +247,25 @@ Error DescribeFailure(const SetupFailure& failure, const Setup& setup) {
       }
       if (failure.error_number == EPERM) {
         error.hint = "a hard limit can be lowered, not raised";
+      }
+      break;
+    case SetupStep::kCpus:
+      arguments = "CPU " + std::to_string(failure.detail);
+      if (failure.error_number == EINVAL) {
+        error.hint =
+            "this machine has no such CPU, or a cpuset keeps it from "
+            "forkserverd";
+      }
+      break;
+    case SetupStep::kIoPriority:
+      if (failure.error_number == EPERM) {
+        error.hint = "'realtime' needs CAP_SYS_NICE or CAP_SYS_ADMIN";
+      }
+      break;
+    case SetupStep::kOomScore:
+      arguments = std::to_string(failure.detail);
+      if (failure.error_number == EACCES) {
+        error.hint = "to lower it needs CAP_SYS_RESOURCE";
       }
       break;
     case SetupStep::kChdir:
@@ -244,6 +334,9 @@ Result<ChildPlan> PrepareChildPlan(const Setup& setup,
     return planned.error();
   }
   if (auto planned = PlanLimits(setup, base_limits, plan); !planned) {
+    return planned.error();
+  }
+  if (auto planned = PlanScheduling(setup, plan); !planned) {
     return planned.error();
   }
   return plan;
@@ -322,6 +415,57 @@ int SetBelowOwn(const LimitStep& limit) {
   return sys::SetLimit(limit.resource, &value);
 }
 
+// All of them, or a failure: the kernel takes a mask of which it has one CPU.
+SetupFailure SetExactly(const std::vector<unsigned long>& wanted) {
+  const std::size_t bytes = wanted.size() * sizeof(wanted[0]);
+  const int outcome = sys::SetCpus(wanted.data(), bytes);
+  if (outcome < 0 && outcome != -EINVAL) {
+    return Fail(SetupStep::kCpus, outcome);
+  }
+  unsigned long got[kCpuWords] = {};
+  if (outcome == 0) {
+    const int read = sys::GetCpus(got, sizeof(got));
+    if (read < 0) return Fail(SetupStep::kCpus, read);
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const unsigned long missing = wanted[i] & ~got[i];
+    if (missing == 0) continue;
+    const auto cpu =
+        i * kCpusPerWord + static_cast<std::size_t>(__builtin_ctzl(missing));
+    return Fail(SetupStep::kCpus, -EINVAL, static_cast<int>(cpu));
+  }
+  return {};
+}
+
+SetupFailure ApplyScheduling(const ChildPlan& plan) {
+  if (!plan.cpus.empty()) {
+    const SetupFailure failure = SetExactly(plan.cpus);
+    if (failure.step != SetupStep::kNone) return failure;
+  }
+  if (plan.io_priority) {
+    const int outcome =
+        sys::SetIoPriority(NumberOf(plan.io_priority->io_class),
+                           static_cast<int>(plan.io_priority->level));
+    if (outcome < 0) return Fail(SetupStep::kIoPriority, outcome);
+  }
+  if (plan.oom_score_adj) {
+    char digits[8];
+    const auto [end, error] =
+        std::to_chars(digits, digits + sizeof(digits), *plan.oom_score_adj);
+    static_cast<void>(error);
+    const int outcome = sys::SetOomScoreAdjustment(
+        {digits, static_cast<std::size_t>(end - digits)});
+    if (outcome < 0) {
+      return Fail(SetupStep::kOomScore, outcome, *plan.oom_score_adj);
+    }
+  }
+  if (plan.no_new_privs) {
+    const int outcome = sys::SetNoNewPrivileges();
+    if (outcome < 0) return Fail(SetupStep::kNoNewPrivs, outcome);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<char*> PointersTo(std::vector<std::string>& strings) {
@@ -338,6 +482,12 @@ SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
                           : sys::NewSession();
   if (grouped < 0) return Fail(SetupStep::kGroup, grouped);
 
+  if (plan.cgroup_fd >= 0) {
+    const long joined = sys::Write(plan.cgroup_fd, "0", 1);
+    if (joined < 0) {
+      return Fail(SetupStep::kCgroup, static_cast<int>(joined));
+    }
+  }
   SetupFailure failure = MoveDescriptors(plan);
   if (failure.step != SetupStep::kNone) return failure;
   // Before anything that may wait for a filesystem: a child that hangs there
@@ -359,6 +509,8 @@ SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept {
     if (outcome == -EPERM && !limit.required) outcome = SetBelowOwn(limit);
     if (outcome < 0) return Fail(SetupStep::kLimits, outcome, limit.resource);
   }
+  failure = ApplyScheduling(plan);
+  if (failure.step != SetupStep::kNone) return failure;
   const int moved = sys::ChangeDirectory(plan.cwd.c_str());
   if (moved < 0) return Fail(SetupStep::kChdir, moved);
   return {};

@@ -1,5 +1,6 @@
 // The ordered steps that turn a fresh child into the worker that was asked
-// for: group, descriptors, umask, niceness, limits, working directory. Shared
+// for: group, descriptors, umask, niceness, limits, CPUs, I/O priority, OOM
+// score, no_new_privs, working directory. Shared
 // by exec workers (between fork and exec) and forked workers (before the
 // entry).
 //
@@ -29,12 +30,17 @@ enum class SetupStep : std::int32_t {
   kNone,
   kParentDeath,  // "prctl"
   kGroup,        // "setpgid"
+  kCgroup,       // "cgroup"
   kDescriptors,  // "dup2"
   kClose,        // "close_range"
   kTerminal,     // "ioctl"
   kUmask,        // "umask"
   kNice,         // "setpriority"
   kLimits,       // "setrlimit"
+  kCpus,         // "sched_setaffinity"
+  kIoPriority,   // "ioprio_set"
+  kOomScore,     // "oom_score_adj"
+  kNoNewPrivs,   // "no_new_privs"
   kChdir,        // "chdir"
   kSignals,      // "sigaction"
   kExec,         // "execve"
@@ -45,7 +51,8 @@ std::string_view NameOf(SetupStep step);
 struct SetupFailure {
   SetupStep step = SetupStep::kNone;
   std::int32_t error_number = 0;
-  // kDescriptors: the child's descriptor; kLimits: the resource.
+  // kDescriptors: the child's descriptor; kLimits: the resource; kCpus: one
+  // that is not to be had; kOomScore: the score.
   std::int32_t detail = 0;
 };
 // The failure as an Error "launch_failed" with its step and errno.
@@ -75,19 +82,34 @@ struct ChildPlan {
   int status_fd = -1;
   // The same for one more descriptor: that of `setup.result`.
   int extra_fd = -1;
+  // The cgroup.procs of the cgroup to join, borrowed; -1: none.
+  int cgroup_fd = -1;
   mode_t umask = 022;
   std::optional<int> nice;
   std::vector<LimitStep> limits;
+  // A bit for each CPU, the least significant first; empty: as this process.
+  std::vector<unsigned long> cpus;
+  std::optional<IoPriority> io_priority;
+  std::optional<int> oom_score_adj;
+  bool no_new_privs = false;
   std::string cwd;
   // False: pretend that the kernel has no close_range(2) (for tests).
   bool use_close_range = true;
 };
 
+// The child must not share its memory with this process until it executes: the
+// kernel gives an OOM score to all who share it, and when the memory of a
+// cgroup is used up kills them all.
+inline bool NeedsOwnMemory(const ChildPlan& plan) {
+  return plan.oom_score_adj.has_value() || plan.cgroup_fd >= 0;
+}
+
 // `received`: the descriptors of the frame, borrowed, indexed by the setup.
 // `null_fd`: an open /dev/null, borrowed, for streams that are not named.
 // `base_limits`: applied where the setup names no limit, as far as possible.
 // Errors: "bad_request", "bad_descriptor" (an index out of range, a received
-// descriptor that nothing names, a target twice or out of range).
+// descriptor that nothing names, a target twice or out of range),
+// "unsupported" (this system has no such limit).
 Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,
                                    const std::vector<UniqueFd>& received,
                                    int null_fd,

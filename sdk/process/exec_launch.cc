@@ -220,8 +220,9 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   state->status = std::move(pipe->read_end);
 
   const bool want_pidfd = plan.want_pidfd;
-  const bool share =
-      plan.method != LaunchMethod::kFork && SharedMemoryChildSupported();
+  const bool share = plan.method != LaunchMethod::kFork &&
+                     SharedMemoryChildSupported() &&
+                     !NeedsOwnMemory(plan.child);
   state->context.plan = std::move(plan);
   ChildContext& context = state->context;
   context.plan.child.status_fd = pipe->write_end.get();

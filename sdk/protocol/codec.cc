@@ -288,6 +288,10 @@ void FromText(const Where& where, std::string_view text, GroupKind& value) {
   using enum GroupKind;
   value = EnumOf<GroupKind>(where, text, {kProcessGroup, kSession, kTerminal});
 }
+void FromText(const Where& where, std::string_view text, IoClass& value) {
+  using enum IoClass;
+  value = EnumOf<IoClass>(where, text, {kRealtime, kBestEffort, kIdle});
+}
 void FromText(const Where& where, std::string_view text, AuditVerdict& value) {
   using enum AuditVerdict;
   value = EnumOf<AuditVerdict>(where, text, {kSafe, kUnsafe, kUnknown});

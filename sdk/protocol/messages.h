@@ -95,6 +95,11 @@ struct Setup {
   ResourceLimits limits;  // on top of the client's own
   // Absolute; absent: that of the process that forks it.
   std::optional<std::int64_t> nice;
+  // The same for each of these. Linux only: elsewhere "unsupported".
+  std::vector<std::int64_t> cpus;  // exactly these; empty: absent
+  std::optional<IoPriority> io_priority;
+  std::optional<std::int64_t> oom_score_adj;
+  bool no_new_privs = false;
   GroupKind group = GroupKind::kProcessGroup;
   std::vector<FdPlacement> fds;  // 0, 1, 2 not named: /dev/null
   // Forked workers only.
@@ -110,6 +115,10 @@ struct Setup {
     visit.Required("umask", self.umask);
     visit.Optional("limits", self.limits);
     visit.Optional("nice", self.nice);
+    visit.Optional("cpus", self.cpus);
+    visit.Optional("io_priority", self.io_priority);
+    visit.Optional("oom_score_adj", self.oom_score_adj);
+    visit.Optional("no_new_privs", self.no_new_privs);
     visit.Optional("group", self.group);
     visit.Optional("fds", self.fds);
     visit.Optional("entry", self.entry);
@@ -134,6 +143,7 @@ struct Policy {
   // Not for detached workers.
   bool report_leftovers = false;
   std::int64_t stop_signal = 15;  // what asks it to stop
+  CgroupLimits cgroup;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -146,6 +156,7 @@ struct Policy {
     visit.Optional("crash_report", self.crash_report);
     visit.Optional("report_leftovers", self.report_leftovers);
     visit.Defaulted("stop_signal", self.stop_signal, std::int64_t{15});
+    CgroupLimits::Visit(self.cgroup, visit);
   }
 };
 
@@ -492,6 +503,9 @@ struct ForkWorker {
   // Not 0: the process that inherits orphans; `exited` is to name what is left
   // of the worker's group.
   std::int64_t heir = 0;
+  // One more descriptor comes after those of the setup: the cgroup.procs of the
+  // cgroup that it is to be in.
+  bool cgroup = false;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -501,6 +515,7 @@ struct ForkWorker {
     visit.Optional("detach", self.detach);
     visit.Optional("canary", self.canary);
     visit.Optional("heir", self.heir);
+    visit.Optional("cgroup", self.cgroup);
   }
 };
 

@@ -67,6 +67,29 @@ std::string_view NameOf(RestartPolicy policy);
 std::string_view NameOf(ReadyKind kind);
 std::string_view NameOf(ServiceState state);
 
+// Of a process and all that descends from it, by a cgroup of its own. 0: none.
+// Linux, where the daemon has a cgroup to give parts of; elsewhere
+// "unsupported". docs/services.md says where that is.
+struct CgroupLimits {
+  // More than that is not to be had: the kernel kills one of its processes.
+  std::int64_t memory_max_bytes = 0;
+  // Processes and threads.
+  std::int64_t tasks_max = 0;
+  // Processor time: 100 is that of one CPU.
+  std::int64_t cpu_max_percent = 0;
+
+  bool any() const {
+    return memory_max_bytes != 0 || tasks_max != 0 || cpu_max_percent != 0;
+  }
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Optional("memory_max_bytes", self.memory_max_bytes);
+    visit.Optional("tasks_max", self.tasks_max);
+    visit.Optional("cpu_max_percent", self.cpu_max_percent);
+  }
+};
+
 // How a service is kept.
 struct ServicePolicy {
   RestartPolicy restart = RestartPolicy::kOnFailure;
@@ -108,6 +131,7 @@ struct ServicePolicy {
   bool pty = false;
   // A run outlives a daemon that is killed, and is taken over by the next one.
   bool detach = false;
+  CgroupLimits cgroup;  // of a run
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -140,6 +164,7 @@ struct ServicePolicy {
     visit.Optional("log_drop", self.log_drop);
     visit.Optional("pty", self.pty);
     visit.Optional("detach", self.detach);
+    CgroupLimits::Visit(self.cgroup, visit);
   }
 };
 

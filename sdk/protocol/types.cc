@@ -78,6 +78,18 @@ std::string_view NameOf(GroupKind group) {
   return "";
 }
 
+std::string_view NameOf(IoClass io_class) {
+  switch (io_class) {
+    case IoClass::kRealtime:
+      return "realtime";
+    case IoClass::kBestEffort:
+      return "best_effort";
+    case IoClass::kIdle:
+      return "idle";
+  }
+  return "";
+}
+
 std::string_view NameOf(AuditVerdict verdict) {
   switch (verdict) {
     case AuditVerdict::kSafe:

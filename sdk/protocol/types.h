@@ -61,6 +61,10 @@ enum class ZygoteState { kStarting, kReady, kRetiring, kQuarantined };
 // controlling terminal is the worker's descriptor 0.
 enum class GroupKind { kProcessGroup, kSession, kTerminal };
 
+// When what it reads and writes is served. realtime: before everybody else's.
+// best_effort: by its level. idle: when nobody else wants the disk.
+enum class IoClass { kRealtime, kBestEffort, kIdle };
+
 // safe: nothing speaks against forking it. unsafe: something does. unknown:
 // something could not be read, so that nobody can say.
 enum class AuditVerdict { kSafe, kUnsafe, kUnknown };
@@ -76,6 +80,7 @@ std::string_view NameOf(WorkerState state);
 std::string_view NameOf(EndReason reason);
 std::string_view NameOf(ZygoteState state);
 std::string_view NameOf(GroupKind group);
+std::string_view NameOf(IoClass io_class);
 std::string_view NameOf(AuditVerdict verdict);
 std::string_view NameOf(AuditPolicy policy);
 
@@ -167,6 +172,9 @@ struct ExitRecord {
   // With `report_leftovers`: processes of its group that had not ended when it
   // did, as "4711 sleep 100"; the first few. They were killed.
   std::vector<std::string> leftovers;
+  // With `memory_max_bytes`: how many of its processes the kernel killed
+  // because there was no memory left for them.
+  std::int64_t oom_kills = 0;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -188,6 +196,7 @@ struct ExitRecord {
     visit.Optional("direct", self.direct);
     visit.Optional("crash", self.crash);
     visit.Optional("leftovers", self.leftovers);
+    visit.Optional("oom_kills", self.oom_kills);
   }
 };
 
@@ -353,6 +362,10 @@ struct DaemonStatus {
   std::int64_t records_kept = 0;  // exit records in the ring
   std::int64_t open_fds = 0;
   std::string log;  // its log file, or empty for standard error
+  // What it can limit by cgroups: "memory", "pids", "cpu". And why it has no
+  // cgroup of its own, or empty.
+  std::vector<std::string> cgroup_limits;
+  std::string cgroup_missing;
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
@@ -370,6 +383,8 @@ struct DaemonStatus {
     visit.Required("records_kept", self.records_kept);
     visit.Required("open_fds", self.open_fds);
     visit.Required("log", self.log);
+    visit.Optional("cgroup_limits", self.cgroup_limits);
+    visit.Optional("cgroup_missing", self.cgroup_missing);
   }
 };
 
@@ -459,5 +474,17 @@ struct ResourceLimit {
 };
 // By the lower-case name of the RLIMIT_ constant: "nofile", "nproc", "core"...
 using ResourceLimits = std::map<std::string, ResourceLimit>;
+
+// As of ionice(1).
+struct IoPriority {
+  IoClass io_class = IoClass::kBestEffort;
+  std::int64_t level = 4;  // 0, the first, to 7; means nothing with idle
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("io_class", self.io_class);
+    visit.Required("level", self.level);
+  }
+};
 
 }  // namespace forkserver

@@ -14,6 +14,7 @@
 #include "sdk/base/unix_socket.h"
 #include "sdk/process/platform.h"
 #include "sdk/process/process_tree.h"
+#include "server/launch/cgroups.h"
 
 namespace forkserver::server {
 namespace {
@@ -49,7 +50,8 @@ void KillLeftBehind(const std::set<std::string>& workers) {
 // The whole life of the keeper.
 [[noreturn]] void RunKeeper(int pipe, const std::string& instance,
                             const std::atomic<pid_t>* table,
-                            const std::atomic<ProcessKey>* keys) {
+                            const std::atomic<ProcessKey>* keys,
+                            const std::string& cgroup_control) {
   // A session of its own: what is meant for the daemon's group is not for it.
   ::setsid();
   ResetSignals();
@@ -72,13 +74,15 @@ void KillLeftBehind(const std::set<std::string>& workers) {
     workers.insert(instance + "-" + std::to_string(keys[i].load()));
   }
   KillLeftBehind(workers);
+  if (!cgroup_control.empty()) Cgroups::TakeLimits(cgroup_control);
   ::_exit(0);
 }
 
 }  // namespace
 
-Result<Keeper> Keeper::Start(std::string instance) {
+Result<Keeper> Keeper::Start(std::string instance, std::string cgroup_control) {
   Keeper keeper(std::move(instance));
+  keeper.cgroup_control_ = std::move(cgroup_control);
   // Untouched pages cost nothing.
   void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -96,6 +100,7 @@ Keeper::Keeper(Keeper&& other) noexcept
       used_(other.used_),
       free_(std::move(other.free_)),
       pipe_(std::move(other.pipe_)),
+      cgroup_control_(std::move(other.cgroup_control_)),
       pid_(std::exchange(other.pid_, 0)) {}
 
 Keeper::~Keeper() {
@@ -121,7 +126,9 @@ Result<void> Keeper::ForkKeeper() {
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
   const int fork_errno = errno;
-  if (pid == 0) RunKeeper(pipe->read_end.get(), instance_, table_, keys_);
+  if (pid == 0) {
+    RunKeeper(pipe->read_end.get(), instance_, table_, keys_, cgroup_control_);
+  }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return SystemError("fork()", fork_errno);
   pipe_ = std::move(pipe->write_end);

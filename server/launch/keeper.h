@@ -32,8 +32,11 @@ class Keeper {
   static constexpr std::size_t kSlots = std::size_t{1} << 17;
 
   // Forks the keeper, of the daemon whose workers have ids that begin with
-  // `instance`. Call while the process has one thread.
-  static Result<Keeper> Start(std::string instance);
+  // `instance`. Call while the process has one thread. Unless
+  // `cgroup_control` is empty the keeper also calls Cgroups::TakeLimits with
+  // it.
+  static Result<Keeper> Start(std::string instance,
+                              std::string cgroup_control = {});
   Keeper(Keeper&& other) noexcept;
   Keeper& operator=(Keeper&&) = delete;
   // Ends the keeper; what is still in a slot is killed by it.
@@ -59,6 +62,7 @@ class Keeper {
   std::size_t used_ = 0;                     // slots handed out at least once
   std::vector<std::atomic<pid_t>*> free_;
   UniqueFd pipe_;
+  std::string cgroup_control_;
   pid_t pid_ = 0;
 };
 

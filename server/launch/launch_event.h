@@ -40,6 +40,7 @@ struct EndStatus {
   std::int64_t system_us = 0;
   std::int64_t ended_ns = 0;
   CrashText crash;
+  std::int64_t oom_kills = 0;          // in its cgroup
   std::vector<std::string> leftovers;  // see WorkerTraits::report_leftovers
 };
 

@@ -45,14 +45,19 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(std::string instance) {
   if (!poll_set) return poll_set.error();
   UniqueFd null_fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_fd) return SystemError("open(/dev/null)", errno);
-  Result<Keeper> keeper = Keeper::Start(std::move(instance));
+  Cgroups cgroups = Cgroups::Claim();
+  Result<Keeper> keeper =
+      Keeper::Start(std::move(instance), cgroups.ControlFile());
   if (!keeper) return keeper.error();
-  return std::unique_ptr<Launcher>(new Launcher(
-      std::move(*poll_set), std::move(*keeper), std::move(null_fd)));
+  return std::unique_ptr<Launcher>(
+      new Launcher(std::move(*poll_set), std::move(cgroups), std::move(*keeper),
+                   std::move(null_fd)));
 }
 
-Launcher::Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd)
+Launcher::Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper,
+                   UniqueFd null_fd)
     : poll_set_(std::move(poll_set)),
+      cgroups_(std::move(cgroups)),
       keeper_(std::move(keeper)),
       null_fd_(std::move(null_fd)),
       child_signal_(OpenChildSignal()),
@@ -172,11 +177,23 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   if (auto checked = CheckOneThread(); !checked) return checked.error();
   if (auto checked = CheckKeeper(); !checked) return checked.error();
 
+  // Open until the child has a copy.
+  UniqueFd cgroup;
+  if (traits.cgroup) {
+    Result<UniqueFd> made = cgroups_.Make(key, *traits.cgroup);
+    if (!made) return made.error();
+    cgroup = *std::move(made);
+    child->cgroup_fd = cgroup.get();
+  }
+  const auto failed = [&](Error error) {
+    if (traits.cgroup) cgroups_.Remove(key);
+    return error;
+  };
   Running running;
   running.zygote = zygote;
   if (!traits.detach) {
     auto slot = keeper_.TakeSlot(key);
-    if (!slot) return slot.error();
+    if (!slot) return failed(slot.error());
     running.slot = *slot;
   }
   ExecPlan plan;
@@ -191,7 +208,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   Result<ExecLaunch> launch = ExecLaunch::Start(std::move(plan));
   if (!launch) {
     if (running.slot != nullptr) keeper_.GiveSlot(running.slot);
-    return launch.error();
+    return failed(launch.error());
   }
   running.launched_ns = MonotonicNanoseconds();
   if (auto added = poll_set_.Add(launch->status_fd(),

@@ -23,6 +23,7 @@
 #include "sdk/process/poll_set.h"
 #include "sdk/process/process_tree.h"
 #include "server/launch/adopted_processes.h"
+#include "server/launch/cgroups.h"
 #include "server/launch/examiner.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
@@ -57,6 +58,9 @@ class Launcher {
     // Of an exec worker: stays open there until its program runs. Borrowed,
     // close-on-exec; -1: none.
     int held_fd = -1;
+    // It gets a cgroup of its own, with these limits. The caller looks after
+    // it by cgroups().
+    std::optional<CgroupLimits> cgroup;
   };
   // Every launch begins with the proof that this process has one thread:
   // error "daemon_unsafe", naming the others.
@@ -122,6 +126,9 @@ class Launcher {
   // zygote does not say so, that is if the zygote hangs.
   bool KillDirectly(ProcessKey key) { return zygotes_.KillDirectly(key); }
 
+  Cgroups& cgroups() { return cgroups_; }
+  const Cgroups& cgroups() const { return cgroups_; }
+
   // Gives the memory of launches that hang in a filesystem up; for a process
   // that is about to exit.
   void AbandonLaunches();
@@ -136,7 +143,7 @@ class Launcher {
     UniqueFd crash_file;                 // what its crash handler writes to
   };
 
-  Launcher(PollSet poll_set, Keeper keeper, UniqueFd null_fd);
+  Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper, UniqueFd null_fd);
   Result<void> CheckOneThread() const;
   Result<void> CheckKeeper();
   void SweepBefore(std::int64_t delay_ns);
@@ -162,6 +169,7 @@ class Launcher {
   void Sweep();
 
   PollSet poll_set_;
+  Cgroups cgroups_;  // outlives the keeper, which is in one
   Keeper keeper_;
   UniqueFd null_fd_;
   UniqueFd child_signal_;

@@ -155,11 +155,29 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
       setup = protocol::EncodeBody(*decoded);
     }
   }
+  const auto failed = [&](Error error) {
+    relays_.erase(key);
+    if (traits.cgroup) cgroups_.Remove(key);
+    return error;
+  };
+  if (traits.cgroup) {
+    if (fds.size() >= protocol::kMaxFds) {
+      return failed(MakeError(error_code::kTooManyDescriptors,
+                              "a forked worker with limits by a cgroup can be "
+                              "given " +
+                                  std::to_string(protocol::kMaxFds - 1) +
+                                  " descriptors"));
+    }
+    Result<UniqueFd> made = cgroups_.Make(key, *traits.cgroup);
+    if (!made) return failed(made.error());
+    fds.push_back(*std::move(made));
+  }
   protocol::ForkWorker request;
   request.worker = std::move(id);
   request.setup.data = std::move(setup);
   request.limits = limits;
   request.detach = traits.detach;
+  request.cgroup = traits.cgroup.has_value();
   if (traits.report_leftovers) request.heir = ::getpid();
   std::string frame = protocol::EncodeRequest(0, fds.size(), request);
   auto done = CheckZygoteFrame(frame, zygote);
@@ -167,7 +185,7 @@ Result<void> Launcher::LaunchForked(ProcessKey key, std::string id,
     done =
         zygotes_.Fork(key, zygote, request, std::move(frame), std::move(fds));
   }
-  if (!done) relays_.erase(key);
+  if (!done) return failed(done.error());
   return done;
 }
 

@@ -29,6 +29,7 @@ std::string DescribeEnd(const ExitRecord& record) {
     how = "signal " + std::to_string(*record.signal);
     if (record.core) how += " (core dumped)";
   }
+  if (record.oom_kills > 0) how += " (out of memory)";
   if (record.reason == EndReason::kExited ||
       record.reason == EndReason::kSignaled) {
     return how;

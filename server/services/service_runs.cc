@@ -79,6 +79,7 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   policy.grace_ms = definition.policy.grace_ms;
   policy.stop_signal = definition.policy.stop_signal;
   policy.detach = definition.policy.detach;
+  policy.cgroup = definition.policy.cgroup;
   const Supervisor::Requester requester = {kServicesOwner, definition.limits,
                                            service.run_begun_ns};
   if (policy.detach && definition.zygote.empty()) {

@@ -24,6 +24,8 @@ constexpr std::size_t kTreesStoppedAtOnce = 64;
 // One that hops from process to process has been met by then; and among many
 // that end all the time, nobody waits for longer than this to be sure.
 constexpr std::int64_t kUnclearNs = 5'000'000'000;
+// A pebibyte; what is made of it does not overflow.
+constexpr std::int64_t kMostOfALimit = std::int64_t{1} << 50;
 // Longer than any run; keeps sums of times far from overflow.
 constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
@@ -33,10 +35,6 @@ bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
         return x.first == y.first && x.second.soft == y.second.soft &&
                x.second.hard == y.second.hard;
       });
-}
-
-Launcher::WorkerTraits TraitsOf(const protocol::Policy& policy) {
-  return {policy.detach, policy.crash_report, policy.report_leftovers};
 }
 
 }  // namespace
@@ -97,10 +95,35 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
                  std::to_string(kMaxDurationMs));
     }
   }
+  for (const std::int64_t limit :
+       {policy.cgroup.memory_max_bytes, policy.cgroup.tasks_max,
+        policy.cgroup.cpu_max_percent}) {
+    if (limit < 0 || limit > kMostOfALimit) {
+      return bad(
+          "'memory_max_bytes', 'tasks_max' and 'cpu_max_percent' must be in "
+          "0.." +
+          std::to_string(kMostOfALimit));
+    }
+  }
   if (policy.stop_signal < 1 || policy.stop_signal >= NSIG) {
     return bad("'stop_signal' must be in 1.." + std::to_string(NSIG - 1));
   }
   return {};
+}
+
+Launcher::WorkerTraits Supervisor::TraitsOf(
+    const Requester& requester, const protocol::Policy& policy) const {
+  Launcher::WorkerTraits traits;
+  traits.detach = policy.detach;
+  traits.crash_report = policy.crash_report;
+  traits.report_leftovers = policy.report_leftovers;
+  // Runs of services always have one where there can be: nothing of a run can
+  // escape it. For others it would cost more than their launch.
+  if (policy.cgroup.any() ||
+      (requester.owner == kServicesOwner && launcher_.cgroups().available())) {
+    traits.cgroup = policy.cgroup;
+  }
+  return traits;
 }
 
 Worker& Supervisor::AddWorker(ProcessKey key, const Requester& requester,
@@ -115,6 +138,7 @@ Worker& Supervisor::AddWorker(ProcessKey key, const Requester& requester,
   worker.grace_ms = policy.grace_ms;
   worker.stop_signal = static_cast<int>(policy.stop_signal);
   worker.crash_report = policy.crash_report;
+  worker.cgroup = TraitsOf(requester, policy).cgroup.has_value();
   worker.journey.received_ns = requester.received_ns;
   if (policy.timeout_ms > 0) {
     AddDeadline({requester.received_ns + policy.timeout_ms * kNsPerMs, key,
@@ -138,6 +162,7 @@ void Supervisor::EraseWorker(ProcessKey key) {
     --zygote->workers;
     zygote->last_used_ns = MonotonicNanoseconds();
   }
+  if (worker.cgroup) launcher_.cgroups().Remove(key);
   workers_.erase(found);
 }
 
@@ -153,7 +178,7 @@ Result<ProcessKey> Supervisor::Spawn(const Requester& requester,
   const std::int64_t begun_ns = MonotonicNanoseconds();
   const ProcessKey key = ids_.Next();
   SetWorkerVariable(ids_.IdOf(key), setup->env);
-  Launcher::WorkerTraits traits = TraitsOf(request.policy);
+  Launcher::WorkerTraits traits = TraitsOf(requester, request.policy);
   traits.held_fd = held_fd;
   if (auto launched = launcher_.LaunchExec(key, std::move(*setup), fds,
                                            requester.limits, traits);
@@ -194,7 +219,7 @@ Result<ProcessKey> Supervisor::Fork(const Requester& requester,
   const ProcessKey key = ids_.Next();
   if (auto launched = launcher_.LaunchForked(
           key, ids_.IdOf(key), zygote->key, std::move(request.setup.data),
-          std::move(fds), limits, TraitsOf(request.policy));
+          std::move(fds), limits, TraitsOf(requester, request.policy));
       !launched) {
     return launched.error();
   }
@@ -218,6 +243,7 @@ ProcessKey Supervisor::Adopt(const Requester& requester,
   const ProcessKey key = ids_.Next();
   Worker& worker = AddWorker(key, requester, policy);
   worker.first_id = earlier.id;
+  worker.cgroup = false;  // One that it has is the earlier daemon's.
   worker.kind = earlier.kind;
   worker.pid = earlier.pid;
   worker.state = WorkerState::kRunning;
@@ -318,6 +344,7 @@ void Supervisor::BeginStop(Worker& worker, EndReason reason,
 void Supervisor::Kill(Worker& worker) {
   if (worker.ended) return;  // LookAtTrees is at it
   launcher_.Signal(worker.key, worker.id, SIGKILL, /*group=*/true);
+  if (worker.cgroup) launcher_.cgroups().Kill(worker.key);
   if (worker.kind == WorkerKind::kForked) {
     AddDeadline({MonotonicNanoseconds() + kUnheardNs, worker.key,
                  DeadlineKind::kUnheard});
@@ -416,7 +443,7 @@ void Supervisor::Handle(ProcessEnded event) {
   Worker& worker = found->second;
   // One that was told to stop has ended when all that it started has.
   if (worker.state == WorkerState::kStopping ||
-      worker.owner == kServicesOwner) {
+      worker.owner == kServicesOwner || (worker.cgroup && !worker.detach)) {
     worker.state = WorkerState::kStopping;
     worker.ended = std::move(event);
     trees_to_end_.push_back(worker.key);
@@ -457,8 +484,15 @@ void Supervisor::LookAtTrees() {
     const auto found = workers_.find(trees_to_stop_[i]);
     if (found == workers_.end() || found->second.ended) continue;
     const Worker& worker = found->second;
+    std::vector<pid_t> others = orphans_of(worker);
+    if (worker.cgroup && worker.pid > 0) {
+      // Whoever left the tree is still there.
+      for (const pid_t pid : launcher_.cgroups().Members(worker.key)) {
+        others.push_back(pid);
+      }
+    }
     for (const int signal : {worker.stop_signal, SIGCONT}) {
-      launcher_.SignalTree(worker.key, worker.pid, orphans_of(worker), signal);
+      launcher_.SignalTree(worker.key, worker.pid, others, signal);
     }
   }
   trees_to_stop_.erase(
@@ -466,6 +500,14 @@ void Supervisor::LookAtTrees() {
       trees_to_stop_.begin() + static_cast<std::ptrdiff_t>(stopped));
   for (const ProcessKey key : std::exchange(trees_to_end_, {})) {
     Worker& worker = workers_.at(key);
+    if (worker.cgroup) {
+      if (launcher_.cgroups().Kill(key)) {
+        trees_to_end_.push_back(key);
+      } else {
+        Finish(worker, *worker.ended);
+      }
+      continue;
+    }
     const std::int64_t late_ns =
         MonotonicNanoseconds() - worker.ended->status.ended_ns;
     const std::vector<pid_t> left = orphans_of(worker);
@@ -489,7 +531,11 @@ void Supervisor::Finish(Worker& worker, const ProcessEnded& end) {
   const ProcessKey key = worker.key;
   worker.state = WorkerState::kEnded;
   WorkerInfo info = DescribeWorker(worker);
-  info.exit = MakeRecord(worker, end);
+  ProcessEnded whole = end;
+  if (worker.cgroup) {
+    whole.status.oom_kills = launcher_.cgroups().CountOomKills(key);
+  }
+  info.exit = MakeRecord(worker, whole);
   records_.Add(key, *info.exit);
   EraseWorker(key);
   events_.push_back(WorkerEnded{key, std::move(info)});
@@ -580,6 +626,8 @@ void Supervisor::FillStatus(DaemonStatus& status) const {
   status.zygotes = static_cast<std::int64_t>(zygotes_.all().size());
   status.launched = launched_;
   status.records_kept = static_cast<std::int64_t>(records_.size());
+  status.cgroup_limits = launcher_.cgroups().controllers();
+  status.cgroup_missing = launcher_.cgroups().why_not();
 }
 
 }  // namespace forkserver::server

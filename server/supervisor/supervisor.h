@@ -130,6 +130,8 @@ class Supervisor {
   void HandleOfZygote(const Deadline& deadline);
 
   Result<void> CheckPolicy(const protocol::Policy& policy) const;
+  Launcher::WorkerTraits TraitsOf(const Requester& requester,
+                                  const protocol::Policy& policy) const;
   Worker& AddWorker(ProcessKey key, const Requester& requester,
                     const protocol::Policy& policy);
   void EraseWorker(ProcessKey key);

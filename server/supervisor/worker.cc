@@ -39,6 +39,7 @@ ExitRecord MakeRecord(const Worker& worker, const ProcessEnded& end) {
   record.wall_us = (record.journey.ended_ns - begun_ns) / 1000;
   record.stacks = worker.stacks;
   record.leftovers = end.status.leftovers;
+  record.oom_kills = end.status.oom_kills;
   if (worker.reason) {
     record.reason = *worker.reason;
   } else if (end.zygote_died) {

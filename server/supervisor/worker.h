@@ -40,6 +40,7 @@ struct Worker {
   bool pristine = true;
   std::vector<std::string> dirty;
   bool crash_report = false;  // more than usual was asked for
+  bool cgroup = false;        // it has one of its own
   // How it ended, while something that descends from it is still there.
   std::optional<ProcessEnded> ended;
 };

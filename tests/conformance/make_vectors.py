@@ -285,6 +285,9 @@ SERVICE_POLICY = {
     "log_drop": True,
     "pty": True,
     "detach": True,
+    "memory_max_bytes": 1073741824,
+    "tasks_max": 100,
+    "cpu_max_percent": 50,
 }
 
 SERVICE = {
@@ -335,6 +338,8 @@ STATUS = {
     "records_kept": 10000,
     "open_fds": 17,
     "log": "",
+    "cgroup_limits": ["cpu", "memory"],
+    "cgroup_missing": "others are in it",
 }
 
 ERROR = {
@@ -368,6 +373,10 @@ FULL_SETUP = {
     "umask": 0,
     "limits": {"core": [0, 0], "nofile": [1024, 4096], "stack": [-1, -1]},
     "nice": -5,
+    "cpus": [0, 3],
+    "io_priority": {"io_class": "idle", "level": 7},
+    "oom_score_adj": -500,
+    "no_new_privs": True,
     "group": "session",
     "fds": [[0, 0], [1, 1], [2, 1], [63, 2]],
     "entry": "render",
@@ -416,7 +425,8 @@ def add_requests(v):
         "setup": pack(FULL_SETUP), "name": raw(b"caf\xe9"),
         "timeout_ms": 1500, "grace_ms": 0, "detach": True, "watch": True,
         "exit_only": True, "crash_report": True, "report_leftovers": True,
-        "stop_signal": 2
+        "stop_signal": 2, "memory_max_bytes": 536870912, "tasks_max": 64,
+        "cpu_max_percent": 150
     }, frame_id=65536, fds=4)
     v.frame("fork_minimal", "fork", {
         "zygote": "django",
@@ -426,7 +436,8 @@ def add_requests(v):
         "zygote": "django/shop", "setup": pack(FULL_SETUP), "name": "shop",
         "timeout_ms": 86400000, "grace_ms": 5001, "detach": True,
         "watch": True, "exit_only": True,
-        "crash_report": True, "report_leftovers": True, "stop_signal": 64
+        "crash_report": True, "report_leftovers": True, "stop_signal": 64,
+        "memory_max_bytes": 1, "tasks_max": 1, "cpu_max_percent": 1
     }, frame_id=255, fds=253)
     v.frame("worker_reply", "worker_reply", {"worker": RUNNING_WORKER},
             frame_type="reply", frame_id=2)
@@ -527,6 +538,9 @@ def add_answers(v):
     }, frame_type="reply", frame_id=13)
     v.frame("daemon_status", "daemon_status", STATUS, frame_type="reply",
             frame_id=12)
+    v.body("daemon_status_minimal", "daemon_status", {
+        key: value for key, value in STATUS.items()
+        if not key.startswith("cgroup_")})
     v.frame("event_worker_ended", "event", {
         "event": "worker_ended", "time_ns": 81235568400001,
         "worker": ENDED_WORKER
@@ -555,6 +569,8 @@ def add_answers(v):
     v.body("exit_record_fork_deadlock", "exit_record",
            dict(KILLED, reason="fork_deadlock",
                 stacks=["thread 4712 'shop'", "  /lib/libgomp.so.1+0x20"]))
+    v.body("exit_record_oom_kills", "exit_record",
+           dict(KILLED, reason="signaled", oom_kills=2))
     v.body("exit_record_leftovers", "exit_record",
            dict(KILLED, leftovers=["4713 sleep 100", "4714 "]))
     v.body("zygote_retiring", "zygote_reply",
@@ -601,8 +617,8 @@ def add_zygote_side(v):
     v.frame("fork_worker_full", "fork_worker", {
         "worker": "5f2c81a0-12", "setup": pack(FULL_SETUP),
         "limits": {"as": [-1, -1], "nofile": [1024, 1048576]}, "detach": True,
-        "canary": True, "heir": 4242
-    }, fds=4)
+        "canary": True, "heir": 4242, "cgroup": True
+    }, fds=5)
     v.frame("fork_zygote_minimal", "fork_zygote",
             {"worker": "5f2c81a0-2", "setup": pack(SETUP)}, fds=2)
     v.frame("fork_zygote_full", "fork_zygote", {

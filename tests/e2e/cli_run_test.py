@@ -121,6 +121,24 @@ class ProcessTest(DaemonTestCase):
         self.assertEqual(self.output("--nice", niceness, "--", "nice"),
                          niceness + "\n")
 
+    def test_cpus_io_priority_oom_score_and_no_new_privs(self):
+        cpu = str(min(os.sched_getaffinity(0)))
+        script = ("grep Cpus_allowed_list /proc/self/status; ionice; "
+                  "cat /proc/self/oom_score_adj; "
+                  "grep NoNewPrivs /proc/self/status")
+        out = self.output("--cpus", f"{cpu}-{cpu}", "--io-priority", "idle",
+                          "--oom-score-adj", "901", "--no-new-privs", "--",
+                          "sh", "-c", script)
+        self.assertEqual(out.split(), ["Cpus_allowed_list:", cpu, "idle",
+                                       "901", "NoNewPrivs:", "1"])
+        out = self.output("--io-priority", "best-effort:6", "--", "ionice")
+        self.assertEqual(out, "best-effort: prio 6\n")
+        result = self.cli("run", "--cpus", "8191", "--", "true")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("no such CPU", result.stderr)
+        result = self.cli("run", "--oom-score-adj", "-1001", "--", "true")
+        self.assertIn("-1000..1000", result.stderr)
+
     def test_session(self):
         script = "ps -o pid=,sid= -p $$"
         pid, sid = self.output("--session", "--", "sh", "-c", script).split()

@@ -13,7 +13,7 @@ WORKER_KEYS = [
 EXIT_KEYS = [
     "id", "name", "pid", "kind", "zygote", "code", "signal", "core", "reason",
     "max_rss_bytes", "user_us", "system_us", "wall_us", "journey", "stacks",
-    "direct", "crash", "leftovers",
+    "direct", "crash", "leftovers", "oom_kills",
 ]
 JOURNEY_KEYS = [
     "received_ns", "launch_begun_ns", "launched_ns", "started_ns", "ended_ns",
@@ -21,7 +21,7 @@ JOURNEY_KEYS = [
 STATUS_KEYS = [
     "pid", "version", "protocol", "instance", "socket", "threads",
     "uptime_ms", "clients", "workers", "zygotes", "launched", "records_kept",
-    "open_fds", "log",
+    "open_fds", "log", "cgroup_limits", "cgroup_missing",
 ]
 EVENT_KEYS = ["event", "time_ns", "worker", "zygote", "service", "snapshot"]
 

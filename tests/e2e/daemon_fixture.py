@@ -202,6 +202,7 @@ class DaemonTestCase(SandboxTestCase):
     """Each test with a forkserverd in the foreground."""
 
     daemon_arguments = ()
+    daemon_options = {}  # of subprocess.Popen
 
     def setUp(self):
         super().setUp()
@@ -229,7 +230,7 @@ class DaemonTestCase(SandboxTestCase):
                 [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground",
                  *self.daemon_arguments],
                 env=self.sandbox.environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                stdout=log, stderr=log, **self.daemon_options)
         wait_for(self._serves, lambda: "the daemon serves: " + self.log_text())
 
     def kill_daemon(self):

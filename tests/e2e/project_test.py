@@ -344,6 +344,9 @@ class ReloadTest(ProjectTestCase):
             ('environment = { A = "1" }', "its environment (A)"),
             ('umask = "077"', "its set-up"), ("nice = 19", "its set-up"),
             ("limit = { nofile = 99 }", "its set-up"),
+            ("oom-score-adj = 700", "its set-up"),
+            ('io-priority = "idle"', "its set-up"),
+            ("no-new-privs = true", "its set-up"),
             ('grace = "7s"', "how it is kept"),
             ('restart = "always"', "how it is kept")):
             with self.subTest(line=line):

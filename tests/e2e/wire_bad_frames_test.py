@@ -262,7 +262,9 @@ class BadTypesTest(BystanderTestCase):
                  ("env", [None]), ("cwd", 1), ("umask", "022"),
                  ("umask", 2**63), ("limits", [1]),
                  ("limits", {"nofile": 7}), ("limits", {"nofile": [1]}),
-                 ("nice", "low"), ("group", 3), ("group", "gang"),
+                 ("nice", "low"), ("cpus", 1), ("cpus", ["1"]),
+                 ("io_priority", "idle"), ("oom_score_adj", "never"),
+                 ("no_new_privs", 1), ("group", 3), ("group", "gang"),
                  ("fds", 3), ("fds", [3]), ("fds", [[1, 2, 3]])]
         client = self.client()
         for key, value in cases:

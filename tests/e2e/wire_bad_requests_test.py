@@ -106,7 +106,9 @@ class SpawnTest(BystanderTestCase):
 
     def test_a_bad_policy(self):
         client = self.client()
-        for key, value in (("timeout_ms", -1), ("timeout_ms", 2**62),
+        for key, value in (("memory_max_bytes", -1), ("tasks_max", 2**62),
+                           ("cpu_max_percent", -1), ("timeout_ms", -1),
+                           ("timeout_ms", 2**62),
                            ("grace_ms", -1), ("grace_ms", 2**62),
                            ("name", "x" * 129)):
             error = self.assert_error("bad_request", client.spawn, ["true"],

@@ -10,7 +10,7 @@ from client_fixture import ClientTestCase
 from forkserver import (BadDescriptor, BadRequest, FrameTooLarge,
                         LaunchFailed, TooManyDescriptors, UnknownEntry,
                         UnknownPreload, UnknownWorker, UnknownZygote,
-                        ZygoteFailed, ZygoteUnsafe)
+                        Unsupported, ZygoteFailed, ZygoteUnsafe)
 
 NOT_OPEN = 9999
 
@@ -63,6 +63,23 @@ class SpawnTest(ClientTestCase):
                      umask="022")
         self.refused(BadRequest, "nice", ["true"], nice=20)
         self.refused(BadRequest, "'setup.nice'", ["true"], nice="x")
+        self.refused(BadRequest, "cpus must be a list", ["true"], cpus="0-1")
+        self.refused(BadRequest, "'setup.cpus'", ["true"], cpus=["0"])
+        self.refused(BadRequest, "setup.cpus", ["true"], cpus=[-1])
+        self.refused(LaunchFailed, "no such CPU", ["true"], cpus=[8191])
+        self.refused(BadRequest, "io_priority must be a class", ["true"],
+                     io_priority=3)
+        self.refused(BadRequest, "realtime, best_effort, idle", ["true"],
+                     io_priority="best-effort")
+        self.refused(BadRequest, "0..7", ["true"],
+                     io_priority=("best_effort", 8))
+        self.refused(BadRequest, "-1000..1000", ["true"], oom_score_adj=1001)
+        self.refused(BadRequest, "no_new_privs", ["true"], no_new_privs=1)
+        for limit in ("memory_max_bytes", "tasks_max", "cpu_max_percent"):
+            self.refused(BadRequest, limit, ["true"], **{limit: -1})
+            self.refused(BadRequest, limit, ["true"], **{limit: "1"})
+            # The daemon is where its test is, and has no cgroup of its own.
+            self.refused(Unsupported, "Delegate=yes", ["true"], **{limit: 1})
         self.refused(BadRequest, "no limit 'files'", ["true"],
                      limits={"files": 1})
         self.refused(BadRequest, "limits['core']", ["true"],

@@ -72,6 +72,23 @@ class SpawnTest(ClientTestCase):
             lines, [f"b|{self.folder}|0077|50 60|5|{worker.pid}",
                     "from a file", "out", "err"])
 
+    def test_cpus_io_priority_oom_score_and_no_new_privs(self):
+        cpu = min(os.sched_getaffinity(0))
+        for io_priority in ("idle", ("idle", 4)):
+            worker = self.client.spawn(
+                ["sleep", "60"], cpus={cpu}, io_priority=io_priority,
+                oom_score_adj=900, no_new_privs=True)
+            self.addCleanup(worker.stop)
+            self.assertEqual(os.sched_getaffinity(worker.pid), {cpu})
+            self.assertEqual(
+                read_file(f"/proc/{worker.pid}/oom_score_adj"), b"900\n")
+            self.assertIn(b"NoNewPrivs:\t1",
+                          read_file(f"/proc/{worker.pid}/status"))
+            self.assertEqual(
+                subprocess.check_output(["ionice", "-p", str(worker.pid)]),
+                b"idle\n")
+            worker.stop()
+
     def test_streams_on_dev_null_and_the_callers_own(self):
         worker = self.client.spawn(
             ["sleep", "60"], stdin=subprocess.DEVNULL,

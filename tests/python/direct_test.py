@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import unittest
 
 import forkserver
@@ -51,6 +52,25 @@ class DirectTest(EnvironmentTestCase):
         # 3 is the folder that ls reads.
         self.assertEqual(lines, [f"b|{self.folder}|0077|50|5",
                                  "0", "1", "2", "3", "7"])
+
+    def test_cpus_io_priority_oom_score_and_no_new_privs(self):
+        cpu = min(os.sched_getaffinity(0))
+        with self.client.spawn(["sleep", "60"], cpus=[cpu],
+                               io_priority="idle", oom_score_adj=900,
+                               no_new_privs=True) as worker:
+            self.assertEqual(os.sched_getaffinity(worker.pid), {cpu})
+            self.assertEqual(
+                read_file(f"/proc/{worker.pid}/oom_score_adj"), b"900\n")
+            self.assertIn(b"NoNewPrivs:\t1",
+                          read_file(f"/proc/{worker.pid}/status"))
+            self.assertEqual(
+                subprocess.check_output(["ionice", "-p", str(worker.pid)]),
+                b"idle\n")
+        for options, error in (({"tasks_max": 9}, forkserver.Disabled),
+                               ({"cpus": [8191]}, forkserver.LaunchFailed),
+                               ({"cpus": [-1]}, forkserver.BadRequest)):
+            with self.assertRaises(error):
+                self.client.spawn(["true"], **options)
 
     def test_descriptors_that_cross(self):
         """Each is moved to where another one was."""

@@ -14,8 +14,8 @@ VECTORS = os.path.join(
     "conformance/vectors.json")
 CLASSES = {each.TYPE: each for each in Message.__subclasses__()}
 # What is only a part of other messages.
-PARTS = {"audit_finding", "crash_frame", "crash_report", "journey",
-         "library_answer", "listed_test", "loaded_file", "loaded_folder",
+PARTS = {"audit_finding", "crash_frame", "crash_report", "io_priority",
+         "journey", "library_answer", "listed_test", "loaded_file", "loaded_folder",
          "preload_report", "service", "test_failure", "thread_note", "worker", "zygote"}
 
 

@@ -69,6 +69,7 @@ class StartTest(ServiceTestCase):
         info = self.start('pwd >out; umask >>out; ulimit -n >>out; nice >>out;'
                           'echo >&3; sleep 60', env=env, cwd=self.folder,
                           umask=0o027, limits={"nofile": (50, 60)}, nice=5,
+                          oom_score_adj=900,
                           group="session", ready="fd")
         self.assertEqual(read_file(self.path("out")).split(),
                          [self.folder.encode(), b"0027", b"50", b"5"])
@@ -78,6 +79,8 @@ class StartTest(ServiceTestCase):
             **{name.encode(): value.encode() for name, value in env.items()},
             b"FORKSERVER_WORKER": info.worker.encode(),
             b"FORKSERVER_SERVICE": b"web"})
+        self.assertEqual(read_file(f"/proc/{info.pid}/oom_score_adj"),
+                         b"900\n")
         self.assertEqual(os.getsid(info.pid), info.pid)
         self.assertEqual(os.readlink(f"/proc/{info.pid}/fd/0"), "/dev/null")
 
@@ -317,7 +320,9 @@ class PolicyTest(ServiceTestCase):
             "watchdog": None, "stop_signal": signal.SIGINT, "grace": 0,
             "timeout": 86400, "log_max_bytes": 4096, "log_files": 1,
             "log_drop": True, "pty": True,
-            "detach": True}
+            "detach": True,
+            "memory_max_bytes": 0, "tasks_max": 0,
+            "cpu_max_percent": 0}
         wanted = forkserver.ServicePolicy(
             restart="always", backoff_initial_ms=100, backoff_factor=3,
             backoff_max_ms=60_000, backoff_jitter_percent=0,

@@ -18,7 +18,7 @@ from zygote_case import ZygoteTestCase, alive, wait_for
 
 # Tells what it is, as JSON.
 DESCRIBE = """
-    import json, os, resource, sys
+    import json, os, resource, subprocess, sys
     def open_fds():
         folder = os.open("/proc/self/fd", os.O_RDONLY)
         found = {int(name) for name in os.listdir(folder)} - {folder}
@@ -34,6 +34,10 @@ DESCRIBE = """
             "args": context.args.decode(), "argv": context.argv,
             "sys.argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ),
             "umask": os.umask(0), "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "cpus": sorted(os.sched_getaffinity(0)),
+            "io": subprocess.check_output(["ionice"]).decode(),
+            "oom": open("/proc/self/oom_score_adj").read(),
+            "privileges": open("/proc/self/status").read(),
             "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
             "leads_group": os.getpgrp() == os.getpid(),
             "leads_session": os.getsid(0) == os.getpid(),
@@ -55,9 +59,12 @@ class SetupTest(ZygoteTestCase):
         cwd = os.path.join(self.folder, "cwd")
         os.mkdir(cwd)
         environment = dict(os.environ, ONLY_HERE="1")
+        cpu = min(os.sched_getaffinity(0))
         found = self.describe(args=b"abc", argv=["prog", "x"], cwd=cwd,
                               env=environment, umask=0o027, nice=5,
-                              limits={"nofile": (200, 300)}, group="session")
+                              limits={"nofile": (200, 300)}, group="session",
+                              cpus=[cpu], io_priority=("best_effort", 6),
+                              oom_score_adj=900, no_new_privs=True)
         self.assertEqual(found["args"], "abc")
         self.assertEqual(found["argv"], ["prog", "x"])
         self.assertEqual(found["sys.argv"], ["prog", "x"])
@@ -65,6 +72,10 @@ class SetupTest(ZygoteTestCase):
         self.assertEqual(found["env"], environment)
         self.assertEqual(found["umask"], 0o027)
         self.assertEqual(found["nice"], 5)
+        self.assertEqual(found["cpus"], [cpu])
+        self.assertEqual(found["io"], "best-effort: prio 6\n")
+        self.assertEqual(found["oom"], "900\n")
+        self.assertIn("NoNewPrivs:\t1\n", found["privileges"])
         self.assertEqual(found["nofile"], [200, 300])
         self.assertTrue(found["leads_session"])
 

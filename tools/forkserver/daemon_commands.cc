@@ -84,6 +84,12 @@ int PrintStatus(const Options& options) {
     return kOk;
   }
   const auto uptime_s = status->uptime_ms / 1000;
+  std::string limits;
+  for (const std::string& name : status->cgroup_limits) limits += " " + name;
+  const std::string cgroups =
+      !status->cgroup_missing.empty() ? "none: " + status->cgroup_missing
+      : limits.empty()                ? "without limits: it has no controllers"
+                                      : "limits of" + limits;
   PrintTable({
       {"pid", std::to_string(status->pid)},
       {"version", status->version},
@@ -98,6 +104,7 @@ int PrintStatus(const Options& options) {
       {"records kept", std::to_string(status->records_kept)},
       {"open fds", std::to_string(status->open_fds)},
       {"threads", std::to_string(status->threads)},
+      {"cgroups", cgroups},
       {"log", status->log.empty() ? "standard error" : status->log},
   });
   return kOk;

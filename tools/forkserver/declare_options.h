@@ -56,6 +56,24 @@ inline void AddProcessOptions(CLI::App& app, Options& options) {
       ->allow_extra_args(false)
       ->type_name("NAME=SOFT[:HARD]");
   app.add_option("--nice", options.nice, "Niceness, -20 to 19")->type_name("N");
+  AddParsed(
+      app, "--cpus", ParseCpus,
+      [&](std::vector<int> cpus) { options.cpus = std::move(cpus); },
+      "Run on exactly these CPUs, as 0-3,7")
+      ->type_name("LIST");
+  AddParsed(
+      app, "--io-priority", ParseIoPriority,
+      [&](IoPriority priority) { options.io_priority = priority; },
+      "For the disk: idle, best-effort or realtime, with a level from 0 "
+      "(first) "
+      "to 7")
+      ->type_name("CLASS[:LEVEL]");
+  app.add_option("--oom-score-adj", options.oom_score_adj,
+                 "How soon the kernel kills it when memory runs out, -1000 "
+                 "(never) to 1000 (first)")
+      ->type_name("N");
+  app.add_flag("--no-new-privs", options.no_new_privs,
+               "It can gain no rights, by setuid programs for example");
   app.add_flag("--session", options.session,
                "Lead a session of its own instead of a process group");
 }
@@ -78,6 +96,7 @@ inline void AddWorkerOptions(CLI::App& app, Options& options) {
       ->excludes(app.get_option("--detach"))
       ->excludes(app.get_option("--crash-report"))
       ->excludes(app.get_option("--session"));
+  AddCgroupOptions(app, options.cgroup);
 }
 
 inline void AddForkOptions(CLI::App& app, Options& options) {

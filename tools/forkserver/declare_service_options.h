@@ -87,6 +87,26 @@ inline void AddReadyOptions(CLI::App& app, ServicePolicy& policy) {
                   "It has failed if it sends no WATCHDOG=1 for so long");
 }
 
+// Of a worker or of a run of a service.
+inline void AddCgroupOptions(CLI::App& app, CgroupLimits& limits) {
+  AddParsed(
+      app, "--memory-max", ParseSize,
+      [&limits](std::int64_t bytes) { limits.memory_max_bytes = bytes; },
+      "The most memory of it and all that it starts, as 512M; the kernel kills "
+      "what wants more")
+      ->type_name("BYTES");
+  app.add_option("--tasks-max", limits.tasks_max,
+                 "The most processes and threads of it and all that it starts")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  AddParsed(
+      app, "--cpu-max", ParseCpuShare,
+      [&limits](std::int64_t percent) { limits.cpu_max_percent = percent; },
+      "The most processor time of it and all that it starts, as 50% or 1.5 "
+      "(CPUs)")
+      ->type_name("PERCENT%|CPUS");
+}
+
 inline void AddServiceOptions(CLI::App& app, Options& options) {
   ServicePolicy& policy = options.policy;
   app.add_option("--zygote", options.zygote,
@@ -125,6 +145,7 @@ inline void AddServiceOptions(CLI::App& app, Options& options) {
   app.add_flag("--detach", policy.detach,
                "It outlives a daemon that is killed, and the next one takes it "
                "over");
+  AddCgroupOptions(app, policy.cgroup);
   app.add_flag("--replace", options.replace,
                "Replace one of the same name that is made of something else");
 }

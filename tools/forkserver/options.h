@@ -60,6 +60,10 @@ struct Options {
   std::optional<int> umask;
   ResourceLimits limits;
   std::optional<int> nice;
+  std::vector<int> cpus;
+  std::optional<IoPriority> io_priority;
+  std::optional<int> oom_score_adj;
+  bool no_new_privs = false;
   bool session = false;
 
   // A new worker.
@@ -69,6 +73,7 @@ struct Options {
   bool detach = false;
   bool crash_report = false;
   bool pty = false;
+  CgroupLimits cgroup;
 
   // `fork` and `zygote`; `zygote` is the name.
   std::string zygote;

@@ -42,6 +42,10 @@ void FillProcess(const Options& options, ProcessOptions& process) {
   process.umask = options.umask;
   process.limits = options.limits;
   process.nice = options.nice;
+  process.cpus = options.cpus;
+  process.io_priority = options.io_priority;
+  process.oom_score_adj = options.oom_score_adj;
+  process.no_new_privs = options.no_new_privs;
   if (options.session) process.group = GroupKind::kSession;
 }
 
@@ -61,6 +65,7 @@ void FillWorker(const Options& options, int null_fd, WorkerOptions& worker) {
   worker.grace = options.grace;
   worker.detach = options.detach;
   worker.crash_report = options.crash_report;
+  worker.cgroup = options.cgroup;
   if (!options.detach) return;
   for (int stream = 0; stream <= 2; ++stream) {
     if (IsLeftBehind(stream)) worker.fds[stream] = null_fd;

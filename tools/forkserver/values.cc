@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace forkserver::cli {
@@ -222,6 +223,77 @@ Result<ReadyCheck> ParseReady(const std::string& text) {
   return BadValue(text,
                   "one of none, notify, fd, fd:NUMBER (3 to 1023), line:REGEX "
                   "and exec:COMMAND");
+}
+
+Result<std::int64_t> ParseCpuShare(const std::string& text) {
+  constexpr std::int64_t kMostCpus = 8192;
+  std::string_view rest = text;
+  std::int64_t percent = 0;
+  const auto point = rest.find('.');
+  if (rest.ends_with('%')) {
+    rest.remove_suffix(1);
+    percent = ParseNumber(rest).value_or(0);
+  } else if (const auto cpus = ParseNumber(rest.substr(0, point));
+             cpus && *cpus <= kMostCpus) {
+    percent = *cpus * 100;
+    if (point != rest.npos) {
+      std::string hundredths(rest.substr(point + 1));
+      if (hundredths.size() == 1) hundredths += '0';
+      const auto more = ParseNumber(hundredths);
+      percent = more && hundredths.size() == 2 ? percent + *more : 0;
+    }
+  }
+  if (percent < 1 || percent > kMostCpus * 100) {
+    return BadValue(text, "processor time such as 50%, 150% or 1.5 (CPUs)");
+  }
+  return percent;
+}
+
+Result<std::vector<int>> ParseCpus(const std::string& text) {
+  constexpr char kExpected[] = "a list of CPUs such as 0-3,7";
+  constexpr std::int64_t kMost = 8191;
+  std::set<int> cpus;
+  std::string_view rest = text;
+  for (;;) {
+    const auto comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    const auto dash = part.find('-');
+    const auto first = ParseNumber(part.substr(0, dash));
+    const auto last =
+        dash == part.npos ? first : ParseNumber(part.substr(dash + 1));
+    if (!first || !last || *first > *last || *last > kMost) {
+      return BadValue(text, kExpected);
+    }
+    for (std::int64_t cpu = *first; cpu <= *last; ++cpu) {
+      cpus.insert(static_cast<int>(cpu));
+    }
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return std::vector<int>(cpus.begin(), cpus.end());
+}
+
+Result<IoPriority> ParseIoPriority(const std::string& text) {
+  constexpr std::int64_t kLast = 7;
+  const auto colon = text.find(':');
+  const std::string name = text.substr(0, colon);
+  IoPriority priority;
+  if (name == "realtime") {
+    priority.io_class = IoClass::kRealtime;
+  } else if (name == "idle" && colon == text.npos) {
+    priority.io_class = IoClass::kIdle;
+  } else if (name != "best-effort") {
+    return BadValue(text,
+                    "one of idle, best-effort[:LEVEL] and "
+                    "realtime[:LEVEL]");
+  }
+  if (colon == text.npos) return priority;
+  const auto level = ParseNumber(std::string_view(text).substr(colon + 1));
+  if (!level || *level > kLast) {
+    return BadValue(text, "a class and a level from 0 to 7");
+  }
+  priority.level = *level;
+  return priority;
 }
 
 Result<std::pair<int, int>> ParseSpares(const std::string& text) {

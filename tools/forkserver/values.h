@@ -34,8 +34,17 @@ Result<int> ParseUmask(const std::string& text);
 Result<std::pair<std::string, ResourceLimit>> ParseLimit(
     const std::string& text);
 
+// "0-3,7": numbers of CPUs, ascending.
+Result<std::vector<int>> ParseCpus(const std::string& text);
+
+// "idle", "best-effort", "best-effort:7", "realtime:0".
+Result<IoPriority> ParseIoPriority(const std::string& text);
+
 // "10M", "64K", "1G", "4096": bytes. K, M and G are powers of 1024.
 Result<std::int64_t> ParseSize(const std::string& text);
+
+// "50%", "150%", or CPUs: "1.5", "2". In percent of one CPU, at least 1.
+Result<std::int64_t> ParseCpuShare(const std::string& text);
 
 // "0", "3,4": exit codes, each 0 to 255.
 Result<std::vector<std::int64_t>> ParseExitCodes(const std::string& text);

@@ -138,7 +138,11 @@ class Reader {
         {"inherit", Inherited(environment.inherited)},
         {"umask", Umask(process.umask)},
         {"limit", Limits(process.limits)},
-        {"nice", Niceness(process.nice)},
+        {"nice", Number(process.nice, -20, 19)},
+        {"cpus", Cpus(process.cpus)},
+        {"io-priority", DiskPriority(process.io_priority)},
+        {"oom-score-adj", Number(process.oom_score_adj, -1000, 1000)},
+        {"no-new-privs", Flag(process.no_new_privs)},
         {"session", Flag(session)},
     };
   }
@@ -269,6 +273,9 @@ class Reader {
         {"log-drop", Flag(policy.log_drop)},
         {"pty", Flag(policy.pty)},
         {"detach", Flag(policy.detach)},
+        {"memory-max", Size(policy.cgroup.memory_max_bytes)},
+        {"tasks-max", Number(policy.cgroup.tasks_max, 1, 1'000'000'000)},
+        {"cpu-max", CpuShare(policy.cgroup.cpu_max_percent)},
     };
   }
 

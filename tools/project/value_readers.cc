@@ -184,14 +184,26 @@ Read Number(std::int64_t& target, std::int64_t from, std::int64_t to) {
   };
 }
 
-Read Niceness(std::optional<int>& target) {
-  return [&target](const TomlValue& value, const std::string& key,
-                   Problems& problems) {
-    constexpr std::int64_t kNone = 100;
-    std::int64_t niceness = kNone;
-    Number(niceness, -20, 19)(value, key, problems);
-    if (niceness != kNone) target = static_cast<int>(niceness);
+Read Number(std::optional<int>& target, int from, int to) {
+  return [&target, from, to](const TomlValue& value, const std::string& key,
+                             Problems& problems) {
+    const std::int64_t none = std::int64_t{to} + 1;
+    std::int64_t number = none;
+    Number(number, from, to)(value, key, problems);
+    if (number != none) target = static_cast<int>(number);
   };
+}
+
+Read Cpus(std::vector<int>& target) {
+  return Parsed("the number of a CPU, or a list such as \"0-3,7\"",
+                cli::ParseCpus,
+                [&target](std::vector<int> cpus) { target = std::move(cpus); });
+}
+
+Read DiskPriority(std::optional<IoPriority>& target) {
+  return Parsed("\"idle\", \"best-effort:7\" or \"realtime:0\"",
+                cli::ParseIoPriority,
+                [&target](IoPriority priority) { target = priority; });
 }
 
 Read Duration(std::int64_t& target_ms) {
@@ -215,6 +227,12 @@ Read Size(std::int64_t& target_bytes) {
   return Parsed("a number of bytes such as 4096, \"64K\" or \"10M\"",
                 cli::ParseSize,
                 [&target_bytes](std::int64_t bytes) { target_bytes = bytes; });
+}
+
+Read CpuShare(std::int64_t& target_percent) {
+  return Parsed(
+      "processor time such as \"50%\" or 2 (CPUs)", cli::ParseCpuShare,
+      [&target_percent](std::int64_t percent) { target_percent = percent; });
 }
 
 Read Signal(std::int64_t& target) {

@@ -40,11 +40,14 @@ Read AnyText(std::string& target);
 Read Texts(std::vector<std::string>& target);  // one text is a list of one
 Read Flag(bool& target);
 Read Number(std::int64_t& target, std::int64_t from, std::int64_t to);
-Read Niceness(std::optional<int>& target);
+Read Number(std::optional<int>& target, int from, int to);
+Read Cpus(std::vector<int>& target);
+Read DiskPriority(std::optional<IoPriority>& target);
 // "30s", 30, in milliseconds.
 Read Duration(std::int64_t& target_ms);
 Read Duration(std::chrono::milliseconds& target);
 Read Size(std::int64_t& target_bytes);
+Read CpuShare(std::int64_t& target_percent);
 Read Signal(std::int64_t& target);
 Read Umask(std::optional<int>& target);
 Read Limits(ResourceLimits& target);  // a table

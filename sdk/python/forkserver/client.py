@@ -135,6 +135,16 @@ class Client(ServiceCalls):
         limits    {"nofile": 1024, "core": (0, 0)}: the limit, or a pair of
                   soft and hard; -1 is unlimited
         nice      the niceness itself, -20..19
+        cpus      numbers of CPUs: it runs on exactly these. Linux only, as the
+                  next three
+        io_priority
+                  "idle", "best_effort" or "realtime", or a pair of that and a
+                  level, 0 (first) to 7
+        oom_score_adj
+                  how soon the kernel kills it when memory runs out: -1000
+                  (never) to 1000 (first)
+        no_new_privs
+                  it can gain no rights, by setuid programs for example
         group     "process_group"; "session": it leads one of its own; or
                   "terminal": a session, and descriptor 0 is its terminal
         name      for people, up to 128 bytes
@@ -143,6 +153,12 @@ class Client(ServiceCalls):
                   what asks it to stop: signal.SIGTERM
         grace     seconds from that to SIGKILL
         detach    it outlives this client
+        memory_max_bytes, tasks_max, cpu_max_percent
+                  limits of it and all that descends from it: memory (the
+                  kernel kills what wants more, and `oom_kills` of the record
+                  says so), processes and threads, processor time (100 is one
+                  CPU). They need a daemon that has a cgroup of its own:
+                  Unsupported where it has not
         crash_report
                   its record is to say more if it crashes or fails; not with
                   detach
@@ -152,7 +168,8 @@ class Client(ServiceCalls):
 
         Raises LaunchFailed (`step` and `errno` say what failed: "execve" and
         ENOENT is "not found"), BadRequest, BadDescriptor, TooManyDescriptors,
-        FrameTooLarge, LimitReached, DaemonStopping, ConnectionLost.
+        FrameTooLarge, LimitReached, Unsupported, DaemonStopping,
+        ConnectionLost.
         """
         return self._launch(prepare_spawn(argv, options))
 
@@ -239,8 +256,9 @@ class Client(ServiceCalls):
         identity. Returns when it is ready. For a zygote of this Python see
         zygote().
 
-        env, cwd, fds, umask, limits, nice and group are as in spawn(); streams
-        that `fds` does not name are /dev/null. Further:
+        env, cwd, fds, umask, limits, nice, cpus, io_priority, oom_score_adj,
+        no_new_privs and group are as in spawn(); streams that `fds` does not
+        name are /dev/null. Further:
 
         preload   the preload steps to run, in order
         parent    the zygote to fork it from, instead of `argv`

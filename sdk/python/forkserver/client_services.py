@@ -43,7 +43,8 @@ class ServiceCalls:
         zygote, entry, args
                   instead of a program: the name of a zygote, which of its
                   entries, and bytes for that
-        env, cwd, umask, limits, nice, group
+        env, cwd, umask, limits, nice, cpus, io_priority, oom_score_adj,
+        no_new_privs, group
                   as in spawn(): what is not given is the caller's own
         replace   stop one of the same name that is made of something else,
                   and make it anew
@@ -74,6 +75,8 @@ class ServiceCalls:
                   what asks it to stop (15), and how long until it is killed
                   (10 s)
         timeout   the most that a run may take: None
+        memory_max_bytes, tasks_max, cpu_max_percent
+                  limits of a run and all that descends from it: see spawn()
         log_max_bytes, log_files, log_drop
                   3 files of 10 MiB; whether it drops what is written faster
                   than can be kept, or waits

@@ -18,7 +18,7 @@ from typing import Any, Dict, List, NoReturn, Optional, Tuple, cast
 from forkserver.client import Client
 from forkserver.connection import Connection
 from forkserver.durations import deadline_of, milliseconds
-from forkserver.errors import (Disabled, LaunchFailed, Timeout,
+from forkserver.errors import (Disabled, Error, LaunchFailed, Timeout,
                                UnknownWorker, WorkerEnded, system_error)
 from forkserver.fork_guard import check_owner
 from forkserver.launch_request import prepare_spawn
@@ -26,6 +26,7 @@ from forkserver.protocol.messages import Setup, Spawn
 from forkserver.protocol.text import to_bytes
 from forkserver.records import ExitRecord, Journey, WorkerInfo
 from forkserver.worker import Worker
+from forkserver.zygote_host.child_setup import PlannedCall, plan_scheduling
 
 
 class _NoDaemon:
@@ -77,6 +78,12 @@ class DirectClient(Client):
         check_owner(self._pid)
         if not isinstance(prepared.body, Spawn):
             return super()._launch(prepared)
+        body = prepared.body
+        if body.memory_max_bytes or body.tasks_max or body.cpu_max_percent:
+            prepared.close()
+            raise Disabled("limits by cgroups need a daemon, and "
+                           "FORKSERVER_DISABLE is set",
+                           hint="unset FORKSERVER_DISABLE")
         child = _Child(prepared.body, prepared.take_fds(),
                        f"direct-{self._pid}-{len(self._children) + 1}")
         self._children[child.info.id] = child
@@ -232,8 +239,14 @@ _RSS_UNIT = 1 if os.uname().sysname == "Darwin" else 1024
 
 
 def _fork_and_exec(setup: Setup, fds: List[int]) -> int:
-    """Returns its pid when the program runs. Raises LaunchFailed. Takes over
-    the descriptors."""
+    """Returns its pid when the program runs. Raises LaunchFailed, BadRequest,
+    Unsupported. Takes over the descriptors."""
+    try:
+        scheduling = plan_scheduling(setup)
+    except Error:
+        for each in fds:
+            os.close(each)
+        raise
     read_end, write_end = os.pipe()
     try:
         # Above every target: a later dup2 must not close an earlier source.
@@ -243,7 +256,7 @@ def _fork_and_exec(setup: Setup, fds: List[int]) -> int:
         sources = [_above(each, floor) for each in fds]
         pid = os.fork()
         if pid == 0:
-            _become(setup, sources, null, channel)
+            _become(setup, scheduling, sources, null, channel)
         for each in [null, channel, *sources]:
             os.close(each)
         with open(read_end, "rb", closefd=False) as pipe:
@@ -268,8 +281,8 @@ def _above(fd: int, floor: int) -> int:
         os.close(fd)
 
 
-def _become(setup: Setup, sources: List[int], null: int,
-            channel: int) -> NoReturn:
+def _become(setup: Setup, scheduling: List[PlannedCall], sources: List[int],
+            null: int, channel: int) -> NoReturn:
     """In the child. Only what needs no lock of the parent's other threads."""
     step = "setpgid"
     try:
@@ -308,6 +321,9 @@ def _become(setup: Setup, sources: List[int], null: int,
         for name, limit in setup.limits.items():
             number = getattr(resource, "RLIMIT_" + name.upper())
             resource.setrlimit(number, limit)
+        for call in scheduling:
+            step = call.step
+            call.function(*call.values)
         step = "chdir"
         os.chdir(to_bytes(setup.cwd))
         step = "execve"

@@ -236,6 +236,11 @@ class LimitReached(Error):
     code = "limit_reached"
 
 
+class Unsupported(Error):
+    """This system has no such thing, or the daemon may not use it."""
+    code = "unsupported"
+
+
 class ConnectFailed(Error):
     """No daemon serves the socket, and none could be started."""
     code = "connect_failed"

@@ -1,7 +1,7 @@
 """From the arguments of a call to a request with its descriptors."""
 
 import signal
-from typing import (Any, Dict, Generic, List, Mapping, Optional, Sequence,
+from typing import (Any, Collection, Dict, Generic, List, Mapping, Optional, Sequence,
                     Tuple, TypedDict, TypeVar, Union)
 
 from forkserver.durations import milliseconds
@@ -38,6 +38,10 @@ class SetupOptions(TypedDict, total=False):
     limits: Optional[Mapping[str, Union[int, Tuple[int, int]]]]
     nice: Optional[int]
     group: str
+    cpus: Collection[int]
+    io_priority: Union[None, str, Tuple[str, int]]
+    oom_score_adj: Optional[int]
+    no_new_privs: bool
 
 
 class ProcessOptions(SetupOptions, total=False):
@@ -53,6 +57,9 @@ class WorkerOptions(ProcessOptions, total=False):
     stop_signal: int
     grace: float
     detach: bool
+    memory_max_bytes: int
+    tasks_max: int
+    cpu_max_percent: int
     crash_report: bool
     report_leftovers: bool
 
@@ -76,10 +83,15 @@ class ZygoteOptions(ProcessOptions, total=False):
     args: bytes
 
 
-_PROCESS = {"env": None, "cwd": None, "fds": None, "umask": None,
-            "limits": None, "nice": None, "group": "process_group"}
+# What make_setup() takes.
+SETUP: Dict[str, Any] = {
+    "env": None, "cwd": None, "umask": None, "limits": None, "nice": None,
+    "group": "process_group", "cpus": (), "io_priority": None,
+    "oom_score_adj": None, "no_new_privs": False}
+_PROCESS = dict(SETUP, fds=None)
 _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
                timeout=None, stop_signal=15, grace=5.0, detach=False,
+               memory_max_bytes=0, tasks_max=0, cpu_max_percent=0,
                crash_report=False, report_leftovers=False)
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
@@ -103,8 +115,8 @@ class Options:
         raise AttributeError(name)
 
     def setup(self, argv: List[str]) -> Any:
-        return make_setup(argv, self.env, self.cwd, self.umask, self.limits,
-                          self.nice, self.group)
+        return make_setup(argv,
+                          **{name: getattr(self, name) for name in SETUP})
 
     def worker_policy(self) -> Dict[str, Any]:
         timeout_ms = 0
@@ -123,6 +135,9 @@ class Options:
             "report_leftovers": boolean(self.report_leftovers,
                                         "report_leftovers"),
             "stop_signal": signal_number(self.stop_signal, "stop_signal"),
+            "memory_max_bytes": self.memory_max_bytes,
+            "tasks_max": self.tasks_max,
+            "cpu_max_percent": self.cpu_max_percent,
         }
 
     def bytes_of_args(self) -> bytes:

@@ -10,7 +10,7 @@ from forkserver.errors import (BadDescriptor, BadRequest, TooManyDescriptors,
                                system_error)
 from forkserver.protocol import MAX_FDS
 from forkserver.protocol.framing import close_all
-from forkserver.protocol.messages import LimitMap, Setup
+from forkserver.protocol.messages import IoPriority, LimitMap, Setup
 from forkserver.protocol.text import to_text
 
 StrOrPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -47,7 +47,9 @@ def program(argv: Any) -> List[str]:
 def make_setup(argv: List[str], env: Optional[Mapping[Any, Any]],
                cwd: Optional[StrOrPath], umask: Optional[int],
                limits: Optional[Mapping[str, Any]], nice: Optional[int],
-               group: str) -> Setup:
+               group: str, cpus: Sequence[int] = (), io_priority: Any = None,
+               oom_score_adj: Optional[int] = None,
+               no_new_privs: bool = False) -> Setup:
     """A setup without descriptors. Raises BadRequest, SystemCallFailed."""
     return Setup(argv=argv,
                  env=_environment(env),
@@ -55,6 +57,10 @@ def make_setup(argv: List[str], env: Optional[Mapping[Any, Any]],
                  umask=_own_umask() if umask is None else _mask(umask),
                  limits=_limits(limits),
                  nice=nice,
+                 cpus=_cpus(cpus),
+                 io_priority=_io_priority(io_priority),
+                 oom_score_adj=oom_score_adj,
+                 no_new_privs=no_new_privs,
                  group=group)
 
 
@@ -134,6 +140,24 @@ def _limits(limits: Optional[Mapping[str, Any]]) -> LimitMap:
                              hint="one of " + ", ".join(sorted(known)))
         result[name] = _limit(name, limit)
     return result
+
+
+def _cpus(cpus: Any) -> List[int]:
+    if isinstance(cpus, (list, tuple, range, set, frozenset)):
+        return sorted(cpus)
+    raise BadRequest("cpus must be a list or set of numbers, not "
+                     f"{type(cpus).__name__}")
+
+
+def _io_priority(value: Any) -> Optional[IoPriority]:
+    if value is None or isinstance(value, IoPriority):
+        return value
+    if isinstance(value, str):
+        return IoPriority(io_class=value)
+    if isinstance(value, tuple) and len(value) == 2:
+        return IoPriority(*value)
+    raise BadRequest("io_priority must be a class or (class, level), not "
+                     f"{value!r}")
 
 
 def _finite(limit: int) -> int:

@@ -49,7 +49,7 @@ def start(client: "Client", name: str, preload: Sequence[str] = (), *,
     auto_reload    rebuild it before a call or fork when source files that it
                    loaded have changed
     keep, replace, audit_policy, entry_deadline, spares, freeze, env, cwd, umask,
-    limits, nice, group, fds
+    limits, nice, cpus, io_priority, oom_score_adj, no_new_privs, group, fds
                    as in Client.start_zygote()
 
     Raises ZygoteFailed (a preload step raised: the message has its traceback),

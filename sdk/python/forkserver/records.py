@@ -84,7 +84,9 @@ class ExitRecord(Message):
     ("fork_deadlock"). `direct` is true when no daemon was involved
     (FORKSERVER_DISABLE=1). `crash` is there when a signal ended it that the
     daemon did not send. `leftovers` are processes of its group that had not
-    ended when it did, if `report_leftovers` was asked for.
+    ended when it did, if `report_leftovers` was asked for. `oom_kills`, of one
+    with `memory_max_bytes`: how many of its processes the kernel killed because
+    there was no memory left for them.
     """
     id: str = required(TEXT, "")
     name: str = required(TEXT, "")
@@ -104,6 +106,7 @@ class ExitRecord(Message):
     direct: bool = optional(BOOLEAN, False)
     crash: Optional[CrashReport] = optional(nested(CrashReport), None)
     leftovers: List[str] = optional(TEXTS, [])
+    oom_kills: int = optional(INTEGER, 0)
 
 
 @message("worker")
@@ -223,7 +226,9 @@ class ZygoteInfo(Message):
 @message("daemon_status")
 @dataclass
 class DaemonStatus(Message):
-    """The daemon's figures. `workers` and `zygotes` are those that live."""
+    """The daemon's figures. `workers` and `zygotes` are those that live.
+    `cgroup_limits` is what it can limit by cgroups, `cgroup_missing` why it has
+    no cgroup of its own."""
     pid: int = required(INTEGER, 0)
     version: str = required(TEXT, "")
     protocol: int = required(INTEGER, 0)
@@ -238,6 +243,8 @@ class DaemonStatus(Message):
     records_kept: int = required(INTEGER, 0)
     open_fds: int = required(INTEGER, 0)
     log: str = required(TEXT, "")
+    cgroup_limits: List[str] = optional(TEXTS, [])
+    cgroup_missing: str = optional(TEXT, "")
 
 
 @message("service")

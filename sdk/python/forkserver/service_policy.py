@@ -54,6 +54,9 @@ class ServicePolicy(Message):
     pty       its streams are a terminal, which it writes to its log
     detach    a run outlives a daemon that is killed, and is taken over by the
               next one
+    memory_max_bytes, tasks_max, cpu_max_percent
+              limits of a run and all that descends from it, by a cgroup; 0:
+              none
     """
     restart: str = optional(choice("no", "on-failure", "always"),
                             "on-failure")
@@ -80,3 +83,6 @@ class ServicePolicy(Message):
     log_drop: bool = optional(BOOLEAN, False)
     pty: bool = optional(BOOLEAN, False)
     detach: bool = optional(BOOLEAN, False)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)

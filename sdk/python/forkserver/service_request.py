@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from forkserver.durations import milliseconds
 from forkserver.errors import BadRequest
-from forkserver.launch_request import (Options, SetupOptions, boolean,
-                                       signal_number)
+from forkserver.launch_request import (SETUP, Options, SetupOptions,
+                                       boolean, signal_number)
 from forkserver.process_setup import StrOrPath, program, texts
 from forkserver.protocol.messages import (ServicePolicy, ServiceRestart,
                                           ServiceStart, ServiceStop)
@@ -38,6 +38,9 @@ class PolicyOptions(SetupOptions, total=False):
     log_drop: bool
     pty: bool
     detach: bool
+    memory_max_bytes: int
+    tasks_max: int
+    cpu_max_percent: int
 
 
 class ServiceOptions(PolicyOptions, total=False):
@@ -101,11 +104,13 @@ _POLICY: Dict[str, Any] = {
     "log_drop": ("log_drop", boolean),
     "pty": ("pty", boolean),
     "detach": ("detach", boolean),
+    "memory_max_bytes": ("memory_max_bytes", _as_it_is),
+    "tasks_max": ("tasks_max", _as_it_is),
+    "cpu_max_percent": ("cpu_max_percent", _as_it_is),
 }
-_SERVICE = {"zygote": None, "entry": None, "args": b"", "env": None,
-            "cwd": None, "umask": None, "limits": None, "nice": None,
-            "group": "process_group", "policy": None, "replace": False,
-            "wait": True, **dict.fromkeys(_POLICY)}
+_SERVICE = {**SETUP, "zygote": None, "entry": None, "args": b"",
+            "policy": None, "replace": False, "wait": True,
+            **dict.fromkeys(_POLICY)}
 
 
 def service_policy(given: Mapping[str, Any]) -> ServicePolicy:

@@ -88,5 +88,48 @@ TEST_CASE("a limit is soft, or soft and hard") {
   }
 }
 
+TEST_CASE("processor time is percent, or CPUs") {
+  CHECK(*ParseCpuShare("50%") == 50);
+  CHECK(*ParseCpuShare("250%") == 250);
+  CHECK(*ParseCpuShare("2") == 200);
+  CHECK(*ParseCpuShare("1.5") == 150);
+  CHECK(*ParseCpuShare("0.05") == 5);
+  for (const char* text : {"", "0", "0%", "%", "-1", "1.", "1.234", "0.00",
+                           "1.-5", "a", "8193", "99999999999999999999"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseCpuShare(text));
+  }
+}
+
+TEST_CASE("CPUs are numbers and ranges, ascending") {
+  CHECK(*ParseCpus("0") == std::vector<int>{0});
+  CHECK(*ParseCpus("7,0-2,1") == std::vector<int>{0, 1, 2, 7});
+  CHECK(ParseCpus("0-8191")->size() == 8192);
+  for (const char* text : {"", ",", "0,", "a", "2-1", "-1", "1-", "8192",
+                           "0-99999999999", "0 1", "0--1"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseCpus(text));
+  }
+}
+
+TEST_CASE("an I/O priority is a class, and a level where it has one") {
+  const auto idle = ParseIoPriority("idle");
+  REQUIRE(idle);
+  CHECK(idle->io_class == IoClass::kIdle);
+  const auto usual = ParseIoPriority("best-effort");
+  REQUIRE(usual);
+  CHECK(usual->io_class == IoClass::kBestEffort);
+  CHECK(usual->level == 4);
+  const auto first = ParseIoPriority("realtime:0");
+  REQUIRE(first);
+  CHECK(first->io_class == IoClass::kRealtime);
+  CHECK(first->level == 0);
+  for (const char* text : {"", "idle:1", "best-effort:", "best-effort:8",
+                           "best_effort", "realtime:-1", "none", "3"}) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseIoPriority(text));
+  }
+}
+
 }  // namespace
 }  // namespace forkserver::cli

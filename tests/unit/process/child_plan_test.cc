@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>
@@ -102,6 +103,71 @@ TEST_CASE("a niceness beyond -20..19 is refused") {
   setup.nice = 0;
   CHECK(Prepare(setup)->nice == 0);
 }
+
+#ifdef __linux__
+
+TEST_CASE("CPUs, I/O priority and OOM score out of range are refused") {
+  for (const int cpu : {-1, 8192}) {
+    Setup setup = GoodSetup();
+    setup.cpus = {0, cpu};
+    CheckRefused(setup, 0, error_code::kBadRequest, "'setup.cpus'");
+  }
+  for (const int level : {-1, 8}) {
+    Setup setup = GoodSetup();
+    setup.io_priority = IoPriority{IoClass::kBestEffort, level};
+    CheckRefused(setup, 0, error_code::kBadRequest,
+                 "'setup.io_priority.level'");
+  }
+  for (const int score : {-1001, 1001}) {
+    Setup setup = GoodSetup();
+    setup.oom_score_adj = score;
+    CheckRefused(setup, 0, error_code::kBadRequest, "'setup.oom_score_adj'");
+  }
+}
+
+TEST_CASE("CPUs become a mask, and nothing is planned that nobody asked for") {
+  Setup setup = GoodSetup();
+  auto plan = Prepare(setup);
+  REQUIRE(plan);
+  CHECK(plan->cpus.empty());
+  CHECK_FALSE(plan->io_priority);
+  CHECK_FALSE(plan->oom_score_adj);
+  CHECK_FALSE(plan->no_new_privs);
+  setup.cpus = {1, 64, 8191};
+  setup.no_new_privs = true;
+  plan = Prepare(setup);
+  REQUIRE(plan);
+  CHECK(plan->no_new_privs);
+  std::vector<int> set;
+  const int bits = static_cast<int>(sizeof(plan->cpus[0])) * 8;
+  for (std::size_t word = 0; word < plan->cpus.size(); ++word) {
+    for (int bit = 0; bit < bits; ++bit) {
+      if ((plan->cpus[word] >> bit & 1) != 0) {
+        set.push_back(static_cast<int>(word) * bits + bit);
+      }
+    }
+  }
+  CHECK(set == std::vector<int>{1, 64, 8191});
+}
+
+#else
+
+TEST_CASE("what only Linux has is unsupported") {
+  Setup setup = GoodSetup();
+  setup.no_new_privs = true;
+  CheckRefused(setup, 0, error_code::kUnsupported, "'setup.no_new_privs'");
+  setup = GoodSetup();
+  setup.cpus = {0};
+  CheckRefused(setup, 0, error_code::kUnsupported, "'setup.cpus'");
+  setup = GoodSetup();
+  setup.oom_score_adj = 1;
+  CheckRefused(setup, 0, error_code::kUnsupported, "'setup.oom_score_adj'");
+  setup = GoodSetup();
+  setup.io_priority = IoPriority{};
+  CheckRefused(setup, 0, error_code::kUnsupported, "'setup.io_priority'");
+}
+
+#endif
 
 TEST_CASE("a descriptor index that did not come is refused") {
   for (const std::int64_t index : {-1, 1, 253}) {

@@ -157,6 +157,31 @@ TEST_CASE("a program gets exactly what its setup says") {
   });
 }
 
+#ifdef __linux__
+TEST_CASE("an OOM score is the program's and not the parent's") {
+  const auto score = [](const char* file) {
+    std::string text;
+    std::ifstream(file) >> text;
+    return text;
+  };
+  const std::string before = score("/proc/self/oom_score_adj");
+  ForEachMethod([&](LaunchMethod method) {
+    auto pipe = MakePipe();
+    REQUIRE(pipe);
+    ExecPlan plan = PlanFor({"/bin/cat", "/proc/self/oom_score_adj"},
+                            pipe->write_end.get());
+    plan.method = method;
+    plan.child.oom_score_adj = 777;
+    const Ended ended = LaunchAndReap(std::move(plan));
+    CHECK(ended.started);
+    CHECK(ended.code == 0);
+    pipe->write_end.Reset();
+    CHECK(testing::ReadAll(pipe->read_end.get()) == "777\n");
+    CHECK(score("/proc/self/oom_score_adj") == before);
+  });
+}
+#endif
+
 TEST_CASE("a program has no descriptors but those that were placed") {
   ForEachMethod([](LaunchMethod method) {
     const UniqueFd inheritable(::open("/dev/null", O_RDONLY));

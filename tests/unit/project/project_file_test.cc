@@ -82,6 +82,10 @@ inherit = []
 umask = "027"
 limit = { nofile = "256:512", core = 0, as = "2G" }
 nice = 5
+cpus = "0-2,5"
+io-priority = "best-effort:7"
+oom-score-adj = -300
+no-new-privs = true
 session = true
 after = ["db"]
 restart = "always"
@@ -103,6 +107,9 @@ log-files = 7
 log-drop = true
 pty = true
 detach = true
+memory-max = "512M"
+tasks-max = 64
+cpu-max = "1.5"
 )");
   REQUIRE(project.services.size() == 2);
   CHECK(project.services[0].options.argv ==
@@ -120,6 +127,12 @@ detach = true
   CHECK(web.limits.at("core").hard == 0);
   CHECK(web.limits.at("as").soft == 2LL << 30);
   CHECK(web.nice == 5);
+  CHECK(web.cpus == std::vector<int>{0, 1, 2, 5});
+  REQUIRE(web.io_priority);
+  CHECK(web.io_priority->io_class == IoClass::kBestEffort);
+  CHECK(web.io_priority->level == 7);
+  CHECK(web.oom_score_adj == -300);
+  CHECK(web.no_new_privs);
   CHECK(web.group == GroupKind::kSession);
   const ServicePolicy& policy = web.policy;
   CHECK(policy.after == Words{"db"});
@@ -130,6 +143,9 @@ detach = true
   CHECK(policy.backoff_jitter_percent == 0);
   CHECK(policy.reset_after_ms == 20'000);
   CHECK(policy.start_limit == 0);
+  CHECK(policy.cgroup.memory_max_bytes == 512 << 20);
+  CHECK(policy.cgroup.tasks_max == 64);
+  CHECK(policy.cgroup.cpu_max_percent == 150);
   CHECK(policy.success_exit_codes == std::vector<std::int64_t>{2, 143});
   CHECK(policy.ready == ReadyKind::kLine);
   CHECK(policy.ready_line == "^ready [0-9]+$");

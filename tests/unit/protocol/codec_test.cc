@@ -31,6 +31,10 @@ Setup FullSetup() {
   setup.cwd = "/";
   setup.limits["nofile"] = {10, 20};
   setup.nice = 3;
+  setup.cpus = {0, 3};
+  setup.io_priority = IoPriority{IoClass::kIdle, 7};
+  setup.oom_score_adj = -1;
+  setup.no_new_privs = true;
   setup.fds = {{0, 0}, {5, 1}};
   setup.args.data = std::string("\0\1", 2);
   setup.result = 1;

@@ -29,7 +29,7 @@ __all__ = [
     "TestFiles", "TestList", "TestPlan", "TestProgress", "TestRun",
     "ThreadNote",
     "ExitReply", "Exited", "Failed", "Fork", "ForkWorker", "ForkZygote",
-    "Hello", "HelloReply", "Journey", "List_", "PreloadReport", "Retire",
+    "Hello", "HelloReply", "IoPriority", "Journey", "List_", "PreloadReport", "Retire",
     "ServiceInfo", "ServicePolicy", "ServiceReply", "ServiceRestart",
     "ServiceStart", "ServiceStop", "Setup", "Shutdown", "Signal",
     "SignalWorker", "Snapshot", "SpareParked", "SpareSettled",
@@ -63,6 +63,14 @@ class HelloReply(Message):
     capabilities: List[str] = required(TEXTS, [])
 
 
+@message("io_priority")
+@dataclass
+class IoPriority(Message):
+    io_class: str = required(choice("realtime", "best_effort", "idle"),
+                             "best_effort")
+    level: int = required(INTEGER, 4)
+
+
 @message("setup")
 @dataclass
 class Setup(Message):
@@ -73,7 +81,12 @@ class Setup(Message):
     umask: int = required(INTEGER, 0o022)
     limits: LimitMap = optional(LIMITS, {})
     nice: Optional[int] = optional(INTEGER, None)
-    group: str = optional(choice("process_group", "session", "terminal"), "process_group")
+    cpus: List[int] = optional(INTEGERS, [])
+    io_priority: Optional[IoPriority] = optional(nested(IoPriority), None)
+    oom_score_adj: Optional[int] = optional(INTEGER, None)
+    no_new_privs: bool = optional(BOOLEAN, False)
+    group: str = optional(
+        choice("process_group", "session", "terminal"), "process_group")
     fds: List[Tuple[int, int]] = optional(FD_PLACEMENTS, [])
     entry: str = optional(TEXT, "")
     args: bytes = optional(BINARY, b"")
@@ -93,6 +106,9 @@ class Spawn(Message):
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
     stop_signal: int = optional(INTEGER, 15)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)
 
 
 @message("fork")
@@ -109,6 +125,9 @@ class Fork(Message):
     crash_report: bool = optional(BOOLEAN, False)
     report_leftovers: bool = optional(BOOLEAN, False)
     stop_signal: int = optional(INTEGER, 15)
+    memory_max_bytes: int = optional(INTEGER, 0)
+    tasks_max: int = optional(INTEGER, 0)
+    cpu_max_percent: int = optional(INTEGER, 0)
 
 
 @message("worker_reply")
@@ -309,6 +328,7 @@ class ForkWorker(Message):
     detach: bool = optional(BOOLEAN, False)
     canary: bool = optional(BOOLEAN, False)
     heir: int = optional(INTEGER, 0)
+    cgroup: bool = optional(BOOLEAN, False)
 
 
 @message("fork_zygote")

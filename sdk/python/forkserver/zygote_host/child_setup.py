@@ -1,21 +1,23 @@
 """The ordered steps that turn a forked child into what was asked for.
 
-Group, descriptors, closing of every other one, umask, niceness, limits,
-working directory: the steps and errors of docs/protocol.md.
+Group, descriptors, closing of every other one, umask, niceness, limits, CPUs,
+I/O priority, OOM score, no_new_privs, working directory: the steps and errors of docs/protocol.md.
 """
 
 import errno
 import fcntl
 import os
 import resource
-from typing import (Dict, List, Mapping, NamedTuple, Optional, Sequence,
+from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence,
                     Tuple)
 
-from forkserver.errors import BadDescriptor, BadRequest, LaunchFailed
+from forkserver.errors import (BadDescriptor, BadRequest, LaunchFailed,
+                               Unsupported)
 from forkserver.protocol.messages import Setup
 from forkserver.zygote_host import system
 
 MAX_CHILD_FD = 65535
+_MAX_CPU = 8191
 _LIMIT_NAMES = ("as", "core", "cpu", "data", "fsize", "memlock", "nofile",
                 "nproc", "stack", "msgqueue", "nice", "rss", "rtprio",
                 "rttime", "sigpending")
@@ -26,23 +28,38 @@ _RESOURCES: Dict[str, int] = {
 if system.LINUX:
     _RESOURCES["locks"] = 10
 
+# With these a step's hint is right.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL)
+
 Limits = Mapping[str, Tuple[int, int]]
+
+
+class PlannedCall(NamedTuple):
+    """One step: its name, what it was for, what to say if it may not be done,
+    and the call itself, which raises OSError."""
+    step: str
+    arguments: str
+    hint: str
+    function: Callable[..., None]
+    values: Tuple[Any, ...]
 
 
 class ChildPlan(NamedTuple):
     """A setup that was found right, made in the zygote: what its child does
     first touches memory that is not its own yet, which is slow."""
     session: Optional[bool]  # None: it stays in the group of its parent
+    cgroup_fd: int  # cgroup.procs of the cgroup to join; -1: none
     moves: Dict[int, int]  # {target: source}
     null_streams: List[int]  # those of 0, 1 and 2 that nobody named
     umask: int
     nice: Optional[int]
     limits: List[Tuple[str, int, Tuple[int, int]]]
+    scheduling: List[PlannedCall]
     cwd: str
 
 
 def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
-               null_fd: int) -> ChildPlan:
+               null_fd: int, cgroup_fd: int = -1) -> ChildPlan:
     """Raises Error. `received`: the descriptors of the frame. `null_fd`: an
     open /dev/null. `limits`: those that the setup does not name."""
     _check(setup)
@@ -50,9 +67,10 @@ def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
     null_streams = [stream for stream in (0, 1, 2) if stream not in moves]
     for stream in null_streams:
         moves[stream] = null_fd
-    return ChildPlan(setup.group == "session", moves, null_streams,
+    return ChildPlan(setup.group == "session", cgroup_fd, moves, null_streams,
                      setup.umask, setup.nice,
-                     _plan_limits(setup.limits, limits), setup.cwd)
+                     _plan_limits(setup.limits, limits),
+                     plan_scheduling(setup), setup.cwd)
 
 
 def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
@@ -67,6 +85,9 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
             os.setsid()
         elif plan.session is not None:
             os.setpgid(0, 0)
+        if plan.cgroup_fd >= 0:
+            step = ("cgroup", "", "")
+            os.write(plan.cgroup_fd, b"0")
         moved = _move_descriptors(plan.moves, kept)
         step = ("close_range", "", "")
         system.close_all_but([*plan.moves, *moved])
@@ -78,6 +99,9 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
             step = ("setrlimit", name,
                     "a hard limit can be lowered, not raised")
             resource.setrlimit(number, value)
+        for call in plan.scheduling:
+            step = call[:3]
+            call.function(*call.values)
         step = ("chdir", plan.cwd, "")
         os.chdir(plan.cwd)
     except (OSError, ValueError) as error:
@@ -93,7 +117,7 @@ def _failure(error: Exception, step: str, arguments: str,
         number = error.errno or 0
     return LaunchFailed(f"{step}({arguments}): {os.strerror(number)}",
                         step=step, errno=number,
-                        hint=permission_hint if number == errno.EPERM else "")
+                        hint=permission_hint if number in _REFUSALS else "")
 
 
 def _check(setup: Setup) -> None:
@@ -110,6 +134,43 @@ def _check(setup: Setup) -> None:
                          f"{setup.umask}")
     if setup.nice is not None and not -20 <= setup.nice <= 19:
         raise BadRequest(f"'setup.nice' must be in -20..19, not {setup.nice}")
+
+
+def plan_scheduling(setup: Setup) -> List[PlannedCall]:
+    """Raises BadRequest, Unsupported."""
+    calls = []
+    if setup.cpus:
+        if not all(0 <= cpu <= _MAX_CPU for cpu in setup.cpus):
+            raise BadRequest(f"'setup.cpus' must be in 0..{_MAX_CPU}, not "
+                             f"{setup.cpus}")
+        calls.append(PlannedCall(
+            "sched_setaffinity",
+            "CPUs " + ", ".join(str(cpu) for cpu in setup.cpus),
+            "this machine has no such CPU, or a cpuset keeps it from "
+            "forkserverd", system.set_cpus, (setup.cpus,)))
+    priority = setup.io_priority
+    if priority is not None:
+        if not 0 <= priority.level <= 7:
+            raise BadRequest("'setup.io_priority.level' must be in 0..7, not "
+                             f"{priority.level}")
+        calls.append(PlannedCall(
+            "ioprio_set", "", "'realtime' needs CAP_SYS_NICE or CAP_SYS_ADMIN",
+            system.set_io_priority, (priority.io_class, priority.level)))
+    score = setup.oom_score_adj
+    if score is not None:
+        if not -1000 <= score <= 1000:
+            raise BadRequest("'setup.oom_score_adj' must be in -1000..1000, "
+                             f"not {score}")
+        calls.append(PlannedCall(
+            "oom_score_adj", str(score), "to lower it needs CAP_SYS_RESOURCE",
+            system.set_oom_score_adj, (score,)))
+    if setup.no_new_privs:
+        calls.append(PlannedCall("no_new_privs", "", "",
+                                 system.set_no_new_privs, ()))
+    if calls and not system.LINUX:
+        raise Unsupported(f"{calls[0].step}: this system has no such thing, "
+                          "only Linux has")
+    return calls
 
 
 def _plan_descriptors(setup: Setup,

@@ -13,12 +13,13 @@ import platform
 import signal
 import struct
 import sys
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 LINUX = sys.platform.startswith("linux")
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_PTRACER = 0x59616D61
 _PR_SET_PTRACER_ANY = 0xFFFFFFFFFFFFFFFF
 # The same on every architecture, as all calls since Linux 5.1.
@@ -27,6 +28,8 @@ _MAX_FD = 0xFFFFFFFF
 # sched_setattr(2) and sched_getattr(2), which no library has.
 _SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}.get(
     platform.machine())
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(platform.machine())
+_IO_CLASSES = (None, "realtime", "best_effort", "idle")
 _RESET_ON_FORK = 1
 _SLICE_NS = 100_000  # the least that there is
 
@@ -69,6 +72,43 @@ def stop_for_debugger() -> None:
     if LINUX:
         _PRCTL(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def set_cpus(cpus: Sequence[int]) -> None:
+    """Exactly these: the system alone would take those of them that are there.
+    Linux. Raises OSError."""
+    os.sched_setaffinity(0, cpus)
+    if os.sched_getaffinity(0) != set(cpus):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def set_io_priority(io_class: str, level: int) -> None:
+    """Linux. Raises OSError."""
+    if _SYS_IOPRIO_SET is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    value = _IO_CLASSES.index(io_class) << 13 | level
+    if _SYSCALL(_SYS_IOPRIO_SET, 1, 0, value, 0, 0) != 0:
+        _raise_errno()
+
+
+def set_oom_score_adj(score: int) -> None:
+    """Linux. Raises OSError."""
+    file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    try:
+        os.write(file, str(score).encode())
+    finally:
+        os.close(file)
+
+
+def set_no_new_privs() -> None:
+    """Linux. Raises OSError."""
+    if _PRCTL(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        _raise_errno()
+
+
+def _raise_errno() -> None:
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
 
 
 def prefer_short_slices() -> None:

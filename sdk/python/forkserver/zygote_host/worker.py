@@ -81,7 +81,10 @@ def plan_worker(parent: ForkParent, request: ForkWorker,
         entry = _check_entry(setup.entry)
         parent.frozen.check(environment)
     environment[WORKER_VARIABLE] = request.worker
-    plan = plan_setup(setup, fds, request.limits, parent.null_fd)
+    cgroup_fd = -1
+    if request.cgroup and fds:
+        fds, cgroup_fd = fds[:-1], fds[-1]
+    plan = plan_setup(setup, fds, request.limits, parent.null_fd, cgroup_fd)
     kept = [parent.report_fd]
     if setup.result is not None:
         kept.append(fds[setup.result])

@@ -1,8 +1,7 @@
 // The ordered steps that turn a fresh child into the worker that was asked
-// for: group, descriptors, umask, niceness, limits, CPUs, I/O priority, OOM
-// score, no_new_privs, working directory. Shared
-// by exec workers (between fork and exec) and forked workers (before the
-// entry).
+// for: group, cgroup, descriptors, terminal, umask, niceness, limits, CPUs, I/O
+// priority, OOM score, no_new_privs, working directory. Shared by exec workers
+// (between fork and exec) and forked workers (before the entry).
 //
 // Two phases. PrepareChildPlan runs in the parent: it checks everything that
 // can be checked without side effects and allocates. ApplyChildPlan runs in
@@ -80,7 +79,8 @@ struct ChildPlan {
   // Stays open in the child, close-on-exec, at a number above every target;
   // -1: none.
   int status_fd = -1;
-  // The same for one more descriptor: that of `setup.result`.
+  // The same for one more descriptor: that of `setup.result`, or one that is
+  // held until the program runs.
   int extra_fd = -1;
   // The cgroup.procs of the cgroup to join, borrowed; -1: none.
   int cgroup_fd = -1;

@@ -1,8 +1,5 @@
 // The part of Services that makes the runs of a service and hears of them.
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "sdk/process/platform.h"
@@ -19,11 +16,6 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kProbeEveryMs = 250;
 constexpr std::int64_t kProbeTimeoutMs = 10'000;
 
-Result<void> MakeFolder(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  return SystemError("mkdir(" + path + ")", errno);
-}
-
 }  // namespace
 
 void Services::Launch(Service& service) {
@@ -37,7 +29,7 @@ void Services::Launch(Service& service) {
   service.run_begun_ns = MonotonicNanoseconds();
   // First, so that a run that nobody has written down cannot be.
   service.worker = supervisor_.NextId();
-  if (auto made = MakeFolder(options_.folder); !made) {
+  if (auto made = MakeFolder(); !made) {
     OnRunOver(service, nullptr, made.error().ToString());
     return;
   }

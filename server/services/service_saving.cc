@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,6 +70,26 @@ bool IsWanted(ServiceState state) {
 }
 
 }  // namespace
+
+Result<void> Services::CheckFolder() const {
+  struct stat info = {};
+  if (::lstat(options_.folder.c_str(), &info) != 0) {
+    return SystemError("lstat(" + options_.folder + ")", errno);
+  }
+  if (S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() &&
+      (info.st_mode & (S_IWGRP | S_IWOTH)) == 0) {
+    return {};
+  }
+  return MakeError(error_code::kSocketPath,
+                   options_.folder + " is not a folder of this user's alone",
+                   "remove it, or use a socket in another folder");
+}
+
+Result<void> Services::MakeFolder() const {
+  if (::mkdir(options_.folder.c_str(), 0700) == 0) return {};
+  if (errno == EEXIST) return CheckFolder();
+  return SystemError("mkdir(" + options_.folder + ")", errno);
+}
 
 std::string Services::SavedPath(const std::string& name) const {
   return options_.folder + "/" + name + std::string(kSuffix);
@@ -135,9 +157,16 @@ void Services::SaveOrSay(Service& service) {
 
 std::vector<std::string> Services::Restore() {
   std::vector<std::string> said;
+  const std::vector<std::string> names = ListSaved(options_.folder);
+  if (names.empty()) return said;
+  if (auto own = CheckFolder(); !own) {
+    said.push_back("services are not known again: " + own.error().ToString());
+    return said;
+  }
   const std::string boot = ReadBootId();
+  std::optional<bool> launches_are_over;
   std::vector<std::pair<std::uint64_t, ServiceState>> restored;
-  for (const std::string& name : ListSaved(options_.folder)) {
+  for (const std::string& name : names) {
     const std::string path = SavedPath(name);
     Result<std::string> text = ReadTextFile(path);
     Result<protocol::SavedService> saved =
@@ -156,7 +185,7 @@ std::vector<std::string> Services::Restore() {
                      "' ended when the system was started again");
       continue;
     }
-    auto number = Restore(*saved);
+    auto number = Restore(*saved, launches_are_over);
     if (!number) {
       said.push_back("service '" + name +
                      "' is not known any more: " + number.error().ToString());
@@ -186,7 +215,9 @@ std::vector<std::string> Services::Restore() {
   return said;
 }
 
-Result<std::uint64_t> Services::Restore(const protocol::SavedService& saved) {
+Result<std::uint64_t> Services::Restore(
+    const protocol::SavedService& saved,
+    std::optional<bool>& launches_are_over) {
   auto setup = protocol::DecodeBody<protocol::Setup>(saved.setup.data);
   if (!setup) return setup.error();
   Service& service = services_[saved.name];
@@ -211,9 +242,12 @@ Result<std::uint64_t> Services::Restore(const protocol::SavedService& saved) {
   earlier.start_time = saved.start_time;
   earlier.launched_ns = saved.begun_ns;
   if (!saved.zygote.empty()) earlier.kind = WorkerKind::kForked;
+  if (earlier.pid == 0 && !launches_are_over) {
+    launches_are_over = LaunchesAreOver();
+  }
   // Of a forked one only its zygote knew the pid.
   if (earlier.pid == 0 &&
-      (earlier.kind == WorkerKind::kForked || !LaunchesAreOver())) {
+      (earlier.kind == WorkerKind::kForked || !*launches_are_over)) {
     service.state = ServiceState::kFailed;
     service.why =
         "it was being launched when forkserverd ended, and may run unseen; "

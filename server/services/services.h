@@ -75,7 +75,8 @@ class Services {
   bool empty() const { return services_.empty(); }
 
   // What an earlier run of the daemon has left: services whose runs outlive it.
-  // Call once, before anything else. Returns what is to be logged.
+  // Call once, before anything else. Blocks for seconds at most, where that was
+  // killed in the midst of a launch. Returns what is to be logged.
   std::vector<std::string> Restore();
 
   // Nothing is started any more, and all are stopped: each once those after it
@@ -109,9 +110,14 @@ class Services {
   // runs outlive this one.
   Result<void> Save(Service& service);
   void SaveOrSay(Service& service);
-  Result<std::uint64_t> Restore(const protocol::SavedService& saved);
+  // `launches_are_over` is filled when it is first asked for.
+  Result<std::uint64_t> Restore(const protocol::SavedService& saved,
+                                std::optional<bool>& launches_are_over);
   void Adopt(Service& service, const Supervisor::Earlier& earlier);
   std::string SavedPath(const std::string& name) const;
+  // Nobody else may write to it: what is there is believed, and executed.
+  Result<void> CheckFolder() const;
+  Result<void> MakeFolder() const;
   // Locks a file until the descriptor is closed, here and in the child that is
   // to be the worker: by then that runs its program, and is found by its
   // FORKSERVER_WORKER.

@@ -283,6 +283,19 @@ class StateFileTest(DetachedTestCase):
         os.rmdir(self.saved("job"))
         self.start("job", "--detach", "--", "sleep", "1000")
 
+    def test_a_folder_in_which_others_write_is_not_believed(self):
+        pid = self.start_detached("job", "sleep", "1000")
+        self.kill_daemon()
+        os.chmod(os.path.dirname(self.saved("job")), 0o777)
+        self.start_daemon()
+        self.assertEqual(self.cli_json("services"), [])
+        self.assertIn("is not a folder of this user's alone", self.log_text())
+        result = self.cli("start", "other", "--", "sleep", "1000")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("is not a folder of this user's alone", result.stderr)
+        self.cli("remove", "other")
+        kill(pid)
+
     def test_there_is_a_file_as_long_as_there_is_a_service(self):
         self.start("job", "--", "sleep", "1000")
         self.assertFalse(os.path.exists(self.saved("job")))

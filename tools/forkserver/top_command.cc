@@ -123,12 +123,7 @@ class LiveTop {
     screen_.Leave();
     keyboard_.Suspend();
     // Not SIGSTOP: where no shell could continue it, the kernel ignores this.
-    struct sigaction action = {};
-    action.sa_handler = SIG_DFL;
-    struct sigaction caught = {};
-    ::sigaction(SIGTSTP, &action, &caught);
-    ::raise(SIGTSTP);
-    ::sigaction(SIGTSTP, &caught, nullptr);
+    SignalPipe::TakeDefaultAction(SIGTSTP);
     Resume();
   }
 

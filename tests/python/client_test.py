@@ -1,5 +1,6 @@
 """The blocking client against a daemon."""
 
+import errno
 import gc
 import os
 import pickle
@@ -112,6 +113,23 @@ class SpawnTest(ClientTestCase):
         with self.client.spawn(["sleep", "60"], cwd="inner") as worker:
             self.assertEqual(os.readlink(f"/proc/{worker.pid}/cwd"),
                              os.path.join(self.folder, "inner"))
+
+    def test_descriptor_0_is_its_terminal(self):
+        ours, theirs = os.openpty()
+        try:
+            record = self.client.run(
+                ["sh", "-c", "test $(ps -o tpgid= $$) = $$ && test -t 0"],
+                group="terminal", fds={0: theirs})
+            self.assertEqual(record.code, 0)
+            with open(os.devnull, "rb") as null:
+                with self.assertRaises(forkserver.LaunchFailed) as caught:
+                    self.client.run(["true"], group="terminal",
+                                    fds={0: null.fileno()})
+            self.assertEqual((caught.exception.step, caught.exception.errno),
+                             ("ioctl", errno.ENOTTY))
+        finally:
+            os.close(ours)
+            os.close(theirs)
 
     def test_253_descriptors_arrive(self):
         fd = os.open(os.devnull, os.O_RDONLY)

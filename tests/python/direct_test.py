@@ -1,6 +1,7 @@
 """FORKSERVER_DISABLE=1: exec workers without a daemon."""
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -52,6 +53,23 @@ class DirectTest(EnvironmentTestCase):
         # 3 is the folder that ls reads.
         self.assertEqual(lines, [f"b|{self.folder}|0077|50|5",
                                  "0", "1", "2", "3", "7"])
+
+    def test_descriptor_0_is_its_terminal(self):
+        ours, theirs = os.openpty()
+        try:
+            record = self.client.run(
+                ["sh", "-c", "test $(ps -o tpgid= $$) = $$ && test -t 0"],
+                group="terminal", fds={0: theirs})
+            self.assertEqual(record.code, 0)
+            with open(os.devnull, "rb") as null:
+                with self.assertRaises(forkserver.LaunchFailed) as caught:
+                    self.client.run(["true"], group="terminal",
+                                    fds={0: null.fileno()})
+            self.assertEqual((caught.exception.step, caught.exception.errno),
+                             ("ioctl", errno.ENOTTY))
+        finally:
+            os.close(ours)
+            os.close(theirs)
 
     def test_cpus_io_priority_oom_score_and_no_new_privs(self):
         cpu = min(os.sched_getaffinity(0))

@@ -1,5 +1,6 @@
 """A worker of a Python zygote is the process that was asked for."""
 
+import errno
 import json
 import os
 import select
@@ -29,6 +30,15 @@ DESCRIBE = """
             except OSError:
                 return False
         return sorted(fd for fd in found if is_open(fd))
+    def leads_terminal():
+        try:
+            fd = os.open("/dev/tty", os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            return os.tcgetpgrp(fd) == os.getpid()
+        finally:
+            os.close(fd)
     def entry(context):
         context.set_result(json.dumps({
             "args": context.args.decode(), "argv": context.argv,
@@ -41,6 +51,7 @@ DESCRIBE = """
             "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
             "leads_group": os.getpgrp() == os.getpid(),
             "leads_session": os.getsid(0) == os.getpid(),
+            "leads_terminal": leads_terminal(),
             "fds": open_fds(),
         }).encode())
 """
@@ -85,6 +96,20 @@ class SetupTest(ZygoteTestCase):
         self.assertFalse(found["leads_session"])
         self.assertEqual(found["cwd"], os.getcwd())
         self.assertEqual(found["env"], dict(os.environ))
+
+    def test_descriptor_0_is_its_terminal(self):
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        found = self.describe(group="terminal", fds={0: theirs})
+        self.assertTrue(found["leads_session"])
+        self.assertTrue(found["leads_terminal"])
+        with open(os.devnull, "rb") as null:
+            with self.assertRaises(forkserver.LaunchFailed) as caught:
+                self.describe(group="terminal", fds={0: null.fileno()})
+        self.assertEqual((caught.exception.step, caught.exception.errno),
+                         ("ioctl", errno.ENOTTY))
+        self.assertIn("must be a terminal", caught.exception.hint)
 
     def test_variables_that_a_preload_set_are_not_merged_in(self):
         setter = self.write("""

@@ -1,8 +1,8 @@
 """From the arguments of a call to a request with its descriptors."""
 
 import signal
-from typing import (Any, Collection, Dict, Generic, List, Mapping, Optional, Sequence,
-                    Tuple, TypedDict, TypeVar, Union)
+from typing import (Any, Collection, Dict, Generic, List, Mapping, Optional,
+                    Sequence, Tuple, TypedDict, TypeVar, Union)
 
 from forkserver.durations import milliseconds
 from forkserver.errors import BadRequest

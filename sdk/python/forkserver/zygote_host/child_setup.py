@@ -1,15 +1,17 @@
 """The ordered steps that turn a forked child into what was asked for.
 
-Group, descriptors, closing of every other one, umask, niceness, limits, CPUs,
-I/O priority, OOM score, no_new_privs, working directory: the steps and errors of docs/protocol.md.
+Group, cgroup, descriptors, closing of every other one, terminal, umask,
+niceness, limits, CPUs, I/O priority, OOM score, no_new_privs, working
+directory: the steps and errors of docs/protocol.md.
 """
 
 import errno
 import fcntl
 import os
 import resource
-from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence,
-                    Tuple)
+import termios
+from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional,
+                    Sequence, Tuple)
 
 from forkserver.errors import (BadDescriptor, BadRequest, LaunchFailed,
                                Unsupported)
@@ -29,7 +31,7 @@ if system.LINUX:
     _RESOURCES["locks"] = 10
 
 # With these a step's hint is right.
-_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL)
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTTY)
 
 Limits = Mapping[str, Tuple[int, int]]
 
@@ -47,7 +49,7 @@ class PlannedCall(NamedTuple):
 class ChildPlan(NamedTuple):
     """A setup that was found right, made in the zygote: what its child does
     first touches memory that is not its own yet, which is slow."""
-    session: Optional[bool]  # None: it stays in the group of its parent
+    group: Optional[str]  # None: it stays in that of its parent
     cgroup_fd: int  # cgroup.procs of the cgroup to join; -1: none
     moves: Dict[int, int]  # {target: source}
     null_streams: List[int]  # those of 0, 1 and 2 that nobody named
@@ -67,8 +69,8 @@ def plan_setup(setup: Setup, received: Sequence[int], limits: Limits,
     null_streams = [stream for stream in (0, 1, 2) if stream not in moves]
     for stream in null_streams:
         moves[stream] = null_fd
-    return ChildPlan(setup.group == "session", cgroup_fd, moves, null_streams,
-                     setup.umask, setup.nice,
+    return ChildPlan(setup.group, cgroup_fd, moves, null_streams, setup.umask,
+                     setup.nice,
                      _plan_limits(setup.limits, limits),
                      plan_scheduling(setup), setup.cwd)
 
@@ -81,16 +83,21 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
     """
     step = ("setpgid", "", "")
     try:
-        if plan.session:
-            os.setsid()
-        elif plan.session is not None:
+        if plan.group == "process_group":
             os.setpgid(0, 0)
+        elif plan.group is not None:
+            os.setsid()
         if plan.cgroup_fd >= 0:
             step = ("cgroup", "", "")
             os.write(plan.cgroup_fd, b"0")
         moved = _move_descriptors(plan.moves, kept)
         step = ("close_range", "", "")
         system.close_all_but([*plan.moves, *moved])
+        if plan.group == "terminal":
+            step = ("ioctl", "0, TIOCSCTTY",
+                    "descriptor 0 must be a terminal that no other session "
+                    "has, as os.openpty() makes one")
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         os.umask(plan.umask)
         if plan.nice is not None:
             step = ("setpriority", str(plan.nice), "")

@@ -84,7 +84,7 @@ def _park(spare: Spare, crash_fds: List[int]
     plan = plan_worker(parent, frame.decode(ForkWorker), [])
     plan = plan._replace(
         # Of whoever forked it, until a request says which is its own.
-        setup=plan.setup._replace(session=None),
+        setup=plan.setup._replace(group=None),
         kept=[parent.report_fd, parent.null_fd, spare.channel.detach()])
     report_fd, null_fd, channel_fd = set_up(parent, plan, crash_fds)
     report_started(null_fd, plan, 0)

@@ -89,8 +89,9 @@ class DirtyParentTestCase(WireTestCase):
             os.environ, DIRTY_ALSO=also,
             # A sanitizer's own would have to come first.
             DIRTY_PRELOAD="" if sanitized else preload,
-            # They reserve terabytes of addresses.
-            DIRTY_NOT="AS DATA" if sanitized else "")
+            # They reserve terabytes of addresses, and where the streams are
+            # closed and no descriptor is left they look for one for ever.
+            DIRTY_NOT="AS DATA NOFILE" if sanitized else "")
         return subprocess.Popen(
             [*prefix, "/usr/bin/python3", script, self.made, program,
              "--socket", self.path, *arguments], env=environment)

@@ -12,8 +12,16 @@ struct CpuTime {
   std::int64_t own_us = 0;  // user and system, of all its threads
   // Of children that have ended and that it has waited for, and theirs.
   std::int64_t reaped_us = 0;
-  std::int64_t age_us = 0;  // since it began
+  // When it began, by ProcessClockUs(). With its number it tells it from any
+  // other process.
+  std::int64_t begun_us = 0;
 };
+
+// `begun_us` may be too early by this.
+constexpr std::int64_t kBegunGrainUs = 10'000;
+
+// The clock by which the system notes the beginning of a process.
+std::int64_t ProcessClockUs();
 
 // Absent if it is gone, or may not be looked at. A zombie is still there.
 std::optional<CpuTime> ReadCpuTime(pid_t pid);

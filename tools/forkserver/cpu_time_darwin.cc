@@ -5,6 +5,16 @@
 #include "tools/forkserver/cpu_time.h"
 
 namespace forkserver::cli {
+namespace {
+
+std::int64_t Microseconds(std::uint64_t units_of_absolute_time) {
+  mach_timebase_info_data_t base = {};
+  ::mach_timebase_info(&base);
+  return static_cast<std::int64_t>(static_cast<double>(units_of_absolute_time) *
+                                   base.numer / base.denom / 1000);
+}
+
+}  // namespace
 
 std::optional<CpuTime> ReadCpuTime(pid_t pid) {
   rusage_info_v1 info = {};
@@ -13,19 +23,14 @@ std::optional<CpuTime> ReadCpuTime(pid_t pid) {
     return std::nullopt;
   }
   // All of these are in units of mach_absolute_time.
-  mach_timebase_info_data_t base = {};
-  ::mach_timebase_info(&base);
-  const auto microseconds = [&](std::uint64_t units) {
-    return static_cast<std::int64_t>(static_cast<double>(units) * base.numer /
-                                     base.denom / 1000);
-  };
   CpuTime time;
-  time.own_us = microseconds(info.ri_user_time + info.ri_system_time);
+  time.own_us = Microseconds(info.ri_user_time + info.ri_system_time);
   time.reaped_us =
-      microseconds(info.ri_child_user_time + info.ri_child_system_time);
-  time.age_us =
-      microseconds(::mach_absolute_time() - info.ri_proc_start_abstime);
+      Microseconds(info.ri_child_user_time + info.ri_child_system_time);
+  time.begun_us = Microseconds(info.ri_proc_start_abstime);
   return time;
 }
+
+std::int64_t ProcessClockUs() { return Microseconds(::mach_absolute_time()); }
 
 }  // namespace forkserver::cli

@@ -1,7 +1,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -26,15 +25,17 @@ std::optional<CpuTime> ReadCpuTime(pid_t pid) {
   std::int64_t begun = 0;  // since the machine was booted
   if (!(fields >> begun)) return std::nullopt;
   const std::int64_t tick_us = 1'000'000 / ::sysconf(_SC_CLK_TCK);
-  timespec now = {};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  const std::int64_t now_us =
-      std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
   CpuTime time;
   time.own_us = (user + system) * tick_us;
   time.reaped_us = (reaped_user + reaped_system) * tick_us;
-  time.age_us = std::max<std::int64_t>(0, now_us - begun * tick_us);
+  time.begun_us = begun * tick_us;
   return time;
+}
+
+std::int64_t ProcessClockUs() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
 }  // namespace forkserver::cli

@@ -66,27 +66,26 @@ CpuTimes ReadCpuTimes(const std::vector<pid_t>& processes) {
 }  // namespace
 
 std::int64_t UsedSince(const CpuTimes& before, const CpuTimes& now,
-                       std::int64_t elapsed_us, bool with_reaped) {
+                       std::int64_t since_us, bool with_reaped) {
   const auto total = [&](const CpuTime& time) {
     return time.own_us + (with_reaped ? time.reaped_us : 0);
   };
-  const auto is_new = [&](const CpuTime& time) {
-    return time.age_us < elapsed_us;
+  const auto is_in = [](const CpuTimes& times, pid_t pid, const CpuTime& time) {
+    const auto found = times.find(pid);
+    return found != times.end() && found->second.begun_us == time.begun_us;
   };
   std::int64_t used_us = 0;
   for (const auto& [pid, time] : now) {
-    const auto earlier = before.find(pid);
-    if (is_new(time)) {
+    if (is_in(before, pid, time)) {
+      used_us += total(time) - total(before.at(pid));
+    } else if (time.begun_us + kBegunGrainUs > since_us) {
       used_us += total(time);
-    } else if (earlier != before.end()) {
-      used_us += total(time) - total(earlier->second);
     }
   }
   if (with_reaped) {
     // What they had used before is now among that of whoever has reaped them.
     for (const auto& [pid, time] : before) {
-      const auto still = now.find(pid);
-      if (still == now.end() || is_new(still->second)) used_us -= total(time);
+      if (!is_in(now, pid, time)) used_us -= total(time);
     }
   }
   // One that nobody has waited for takes its time with it.
@@ -99,13 +98,10 @@ std::vector<TopRow> TopSampler::Take(const Snapshot& snapshot) {
   for (const TopRow& row : rows) roots.insert(static_cast<pid_t>(row.pid));
   const auto is_root = [&](pid_t pid) { return roots.count(pid) != 0; };
   Orphans orphans = ListOrphans(daemon_, is_root);
-  const Clock::time_point now = Clock::now();
-  const std::int64_t elapsed_us =
-      taken_
-          ? std::chrono::duration_cast<std::chrono::microseconds>(now - *taken_)
-                .count()
-          : 0;
-  taken_ = now;
+  const std::int64_t now_us = ProcessClockUs();
+  const std::int64_t since_us = taken_us_.value_or(now_us);
+  const std::int64_t elapsed_us = now_us - since_us;
+  taken_us_ = now_us;
   std::map<std::string, CpuTimes> before = std::exchange(before_, {});
   for (TopRow& row : rows) {
     // With no process of its own any more it may have orphans, for a moment.
@@ -114,7 +110,7 @@ std::vector<TopRow> TopSampler::Take(const Snapshot& snapshot) {
     CpuTimes times = ReadCpuTimes(processes);
     if (elapsed_us > 0 && !times.empty()) {
       const double used_us = static_cast<double>(
-          UsedSince(before[row.id], times, elapsed_us, row.kind != "zygote"));
+          UsedSince(before[row.id], times, since_us, row.kind != "zygote"));
       row.cpu_percent = std::round(used_us * 1000 / elapsed_us) / 10;
     }
     before_[row.id] = std::move(times);

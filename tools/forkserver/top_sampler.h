@@ -8,7 +8,6 @@
 #include <forkserver/types.h>
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -46,12 +45,12 @@ struct TopRow {
 
 using CpuTimes = std::map<pid_t, CpuTime>;
 
-// The processor time that the processes `now` have used in the last
-// `elapsed_us`, when they were `before`. `with_reaped`: and those that have
+// The processor time that the processes `now` have used since `since_us` of
+// ProcessClockUs(), when they were `before`. `with_reaped`: and those that have
 // ended since, as their parents know it. A process that was not there before
 // and is older is one that was not found then: it counts from now on.
 std::int64_t UsedSince(const CpuTimes& before, const CpuTimes& now,
-                       std::int64_t elapsed_us, bool with_reaped);
+                       std::int64_t since_us, bool with_reaped);
 
 class TopSampler {
  public:
@@ -63,11 +62,9 @@ class TopSampler {
   std::vector<TopRow> Take(const Snapshot& snapshot);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   const pid_t daemon_;
   std::map<std::string, CpuTimes> before_;  // by the ids of workers and zygotes
-  std::optional<Clock::time_point> taken_;
+  std::optional<std::int64_t> taken_us_;
 };
 
 }  // namespace forkserver::cli

@@ -48,6 +48,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   dispatching.log_path = std::move(log_path);
   Daemon* const self = daemon.get();
   dispatching.on_shutdown = [self] { self->BeginShutdown(); };
+  dispatching.on_upgrade = [self](const std::string& program) {
+    return self->BeginUpgrade(program);
+  };
   dispatching.after_batch = [self] { self->Settle(); };
   auto dispatcher =
       Dispatcher::Create(daemon->loop_, daemon->supervisor_, *daemon->services_,
@@ -192,6 +195,10 @@ void Daemon::BeginShutdown() {
   shutdown_timer_->Start(
       std::max(supervisor_.LongestGrace(), services_->LongestShutdown()) +
       kShutdownPatience);
+}
+
+Result<void> Daemon::BeginUpgrade(const std::string&) {
+  return MakeError(error_code::kUpgradeFailed, "not yet");
 }
 
 void Daemon::FinishIfDone() {

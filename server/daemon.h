@@ -45,6 +45,8 @@ class Daemon {
   void ArmTimer();
   void OnStopSignal();
   void BeginShutdown();
+  // Replaces this program by `program`, or by its own if that is empty.
+  Result<void> BeginUpgrade(const std::string& program);
   void FinishIfDone();
 
   Options options_;

@@ -44,6 +44,7 @@ inline constexpr char kStaleEnvironment[] = "stale_environment";
 inline constexpr char kPeerConfined[] = "peer_confined";
 inline constexpr char kPeerRefused[] = "peer_refused";
 inline constexpr char kDaemonStopping[] = "daemon_stopping";
+inline constexpr char kUpgradeFailed[] = "upgrade_failed";
 inline constexpr char kClientStalled[] = "client_stalled";
 inline constexpr char kLimitReached[] = "limit_reached";
 inline constexpr char kUnsupported[] = "unsupported";

@@ -350,6 +350,32 @@ struct Shutdown {
   static void Visit(Self&, Visitor&) {}
 };
 
+// Replaces the running daemon by another binary, in the same process: workers,
+// zygotes, services, connections and unread exit records stay. Answered by
+// UpgradeReply, by the new one; or with "upgrade_failed", by the one that is
+// still there, which has lost nothing.
+struct Upgrade {
+  static constexpr char kType[] = "upgrade";
+  // Absolute; empty: the file that the daemon was started from, as it is now.
+  std::string program;
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Optional("program", self.program);
+  }
+};
+
+struct UpgradeReply {
+  std::string from;     // the version before
+  std::string version;  // the version that answers
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("from", self.from);
+    visit.Required("version", self.version);
+  }
+};
+
 // --- zygote to daemon, on the control socket --------------------------------
 
 struct ZygoteHello {
@@ -664,6 +690,7 @@ WireError ToWire(const Error& error);
   X(Hello) X(HelloReply) X(Setup) X(Spawn) X(Fork) X(WorkerReply)             \
   X(ZygoteStart) X(ZygoteReply) X(ZygoteStop) X(Wait) X(Signal) X(Stop)       \
   X(ExitReply) X(Done) X(List) X(Status) X(Subscribe) X(Shutdown)             \
+  X(Upgrade) X(UpgradeReply)                                                  \
   X(ZygoteHello) X(ZygoteReady) X(WireError) X(ZygoteFailed) X(Configure)     \
   X(SpareParked) X(SpareWithdrawn) X(SpareSettled)                            \
   X(ForkWorker) X(ForkZygote) X(SignalWorker) X(Retire) X(Started)            \

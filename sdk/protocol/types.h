@@ -359,6 +359,7 @@ struct DaemonStatus {
   std::int64_t workers = 0;  // live ones
   std::int64_t zygotes = 0;
   std::int64_t launched = 0;      // workers since it started
+  std::int64_t upgrades = 0;      // since it started
   std::int64_t records_kept = 0;  // exit records in the ring
   std::int64_t open_fds = 0;
   std::string log;  // its log file, or empty for standard error
@@ -385,6 +386,7 @@ struct DaemonStatus {
     visit.Required("log", self.log);
     visit.Optional("cgroup_limits", self.cgroup_limits);
     visit.Optional("cgroup_missing", self.cgroup_missing);
+    visit.Optional("upgrades", self.upgrades);
   }
 };
 

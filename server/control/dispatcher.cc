@@ -196,6 +196,7 @@ const Dispatcher::Entry Dispatcher::kTable[] = {
     {protocol::Status::kType, &Dispatcher::HandleStatus, true},
     {protocol::Subscribe::kType, &Dispatcher::HandleSubscribe, true},
     {protocol::Shutdown::kType, &Dispatcher::HandleShutdown, true},
+    {protocol::Upgrade::kType, &Dispatcher::HandleUpgrade, true},
     {protocol::Hello::kType, &Dispatcher::HandleHello, false},
 };
 
@@ -438,6 +439,33 @@ Result<void> Dispatcher::HandleShutdown(Connection& connection,
   Reply(connection, frame.message->envelope().id, protocol::Done{});
   options_.on_shutdown();
   return {};
+}
+
+Result<void> Dispatcher::HandleUpgrade(Connection& connection,
+                                       Connection::Frame& frame) {
+  auto request = frame.message->Decode<protocol::Upgrade>();
+  if (!request) return request.error();
+  Log(LogLevel::kInfo, "client " + std::to_string(connection.id()) + " (pid " +
+                           std::to_string(connection.pid()) +
+                           ") asks for an upgrade");
+  if (auto begun = options_.on_upgrade(request->program); !begun) return begun;
+  upgrade_waiter_.emplace();
+  upgrade_waiter_->owner = connection.id();
+  upgrade_waiter_->request = frame.message->envelope().id;
+  return {};
+}
+
+void Dispatcher::AnswerUpgrade(const Result<protocol::UpgradeReply>& outcome) {
+  if (!upgrade_waiter_) return;
+  const Waiter waiter = *std::exchange(upgrade_waiter_, std::nullopt);
+  Connection* const connection = Find(waiter.owner);
+  if (connection == nullptr) return;
+  if (outcome) {
+    Reply(*connection, waiter.request, *outcome);
+  } else {
+    connection->Reply(protocol::EncodeError(waiter.request, outcome.error()));
+    MarkDirty(*connection);
+  }
 }
 
 }  // namespace forkserver::server

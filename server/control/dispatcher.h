@@ -30,6 +30,10 @@ class Dispatcher {
     std::string log_path;
     // Called when a client asks the daemon to stop.
     std::function<void()> on_shutdown;
+    // Called when a client asks for an upgrade to this program, or to the
+    // daemon's own if it is empty. AnswerUpgrade follows, unless it returns an
+    // error.
+    std::function<Result<void>(const std::string& program)> on_upgrade;
     // Called after every batch of requests, so that the daemon can deliver
     // what they brought about.
     std::function<void()> after_batch;
@@ -47,6 +51,8 @@ class Dispatcher {
   void Deliver(const std::vector<SupervisorEvent>& events);
   // The same for the changes of services.
   void Deliver(const std::vector<ServiceChanged>& changes);
+  // Answers who asked for the upgrade that is under way, if a client did.
+  void AnswerUpgrade(const Result<protocol::UpgradeReply>& outcome);
   // Sends what was queued, and closes who is gone.
   void FlushAll();
 
@@ -109,6 +115,7 @@ class Dispatcher {
   Result<void> HandleSubscribe(Connection& connection,
                                Connection::Frame& frame);
   Result<void> HandleShutdown(Connection& connection, Connection::Frame& frame);
+  Result<void> HandleUpgrade(Connection& connection, Connection::Frame& frame);
 
   template <typename Body>
   void Reply(Connection& connection, std::uint64_t id, const Body& body);
@@ -152,6 +159,7 @@ class Dispatcher {
   std::unordered_map<ProcessKey, std::vector<Waiter>> exit_waiters_;
   // By the name of the service.
   std::unordered_map<std::string, std::vector<ServiceWaiter>> service_waiters_;
+  std::optional<Waiter> upgrade_waiter_;
   // The ends of the processes that connected.
   PollSet clients_;
   std::unique_ptr<FdWatcher> clients_watcher_;

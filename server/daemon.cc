@@ -1,5 +1,6 @@
 #include "server/daemon.h"
 
+#include <fcntl.h>
 #include <forkserver/version.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "sdk/process/platform.h"
 #include "server/logging.h"
+#include "server/upgrade/execute_fd.h"
 
 namespace forkserver::server {
 namespace {
@@ -40,35 +42,12 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
   std::unique_ptr<Daemon> daemon(
       new Daemon(options, std::move(claim), std::move(*launcher), instance));
   daemon->manager_ = std::move(manager);
-
   if (auto added = daemon->AddServices(); !added) return added.error();
-  Dispatcher::Options dispatching;
-  dispatching.version = kVersion;
-  dispatching.socket_path = daemon->claim_.path();
-  dispatching.log_path = std::move(log_path);
-  Daemon* const self = daemon.get();
-  dispatching.on_shutdown = [self] { self->BeginShutdown(); };
-  dispatching.on_upgrade = [self](const std::string& program) {
-    return self->BeginUpgrade(program);
-  };
-  dispatching.after_batch = [self] { self->Settle(); };
-  auto dispatcher =
-      Dispatcher::Create(daemon->loop_, daemon->supervisor_, *daemon->services_,
-                         std::move(dispatching));
-  if (!dispatcher) return dispatcher.error();
-  daemon->dispatcher_ = std::move(*dispatcher);
-  daemon->listener_.emplace(
-      daemon->loop_, daemon->claim_.listening_fd(), options.allow_confined,
-      [self](std::unique_ptr<Connection> connection) {
-        self->dispatcher_->AddConnection(std::move(connection));
-        self->Settle();
-      });
-  if (!daemon->launch_watcher_->valid() ||
-      !daemon->services_watcher_->valid() || !daemon->dispatcher_->valid() ||
-      !daemon->listener_->valid()) {
-    return MakeError(error_code::kLimitReached,
-                     "the system does not let forkserverd watch descriptors",
-                     "raise fs.epoll.max_user_watches, or end some programs");
+  for (const std::string& what : daemon->services_->Restore()) {
+    Log(LogLevel::kInfo, what);
+  }
+  if (auto added = daemon->AddControl(std::move(log_path), 0); !added) {
+    return added.error();
   }
   daemon->Settle();
   return daemon;
@@ -77,6 +56,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
 Daemon::Daemon(const Options& options, SocketClaim claim,
                std::unique_ptr<Launcher> launcher, std::string instance)
     : options_(options),
+      program_(ExecutablePath()),
+      own_program_(OpenOwnProgram()),
+      has_terminal_(UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC)).valid()),
       claim_(std::move(claim)),
       launcher_(std::move(launcher)),
       supervisor_(*launcher_,
@@ -100,20 +82,49 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
   });
   sigterm_.emplace(loop_, SIGTERM, [this] { OnStopSignal(); });
   sigint_.emplace(loop_, SIGINT, [this] { OnStopSignal(); });
-  sighup_.emplace(loop_, SIGHUP, [this] { OnStopSignal(); });
+  sighup_.emplace(loop_, SIGHUP, [this] { OnHangUp(); });
 }
 
 Result<void> Daemon::AddServices() {
   auto services = Services::Create(supervisor_, {claim_.path() + ".state"});
   if (!services) return services.error();
   services_ = std::move(*services);
-  for (const std::string& what : services_->Restore()) {
-    Log(LogLevel::kInfo, what);
-  }
   services_watcher_.emplace(loop_, services_->fd(), [this](bool, bool) {
     services_->Process();
     Settle();
   });
+  return {};
+}
+
+Result<void> Daemon::AddControl(std::string log_path, OwnerId last_connection) {
+  log_path_ = std::move(log_path);
+  Dispatcher::Options dispatching;
+  dispatching.version = kVersion;
+  dispatching.socket_path = claim_.path();
+  dispatching.log_path = log_path_;
+  dispatching.upgrades = upgrades_;
+  dispatching.on_shutdown = [this] { BeginShutdown(); };
+  dispatching.on_upgrade = [this](const std::string& program) {
+    return BeginUpgrade(program);
+  };
+  dispatching.after_batch = [this] { Settle(); };
+  auto dispatcher = Dispatcher::Create(loop_, supervisor_, *services_,
+                                       std::move(dispatching));
+  if (!dispatcher) return dispatcher.error();
+  dispatcher_ = std::move(*dispatcher);
+  listener_.emplace(
+      loop_, claim_.listening_fd(), options_.allow_confined,
+      [this](std::unique_ptr<Connection> connection) {
+        dispatcher_->AddConnection(std::move(connection));
+        Settle();
+      },
+      last_connection);
+  if (!launch_watcher_->valid() || !services_watcher_->valid() ||
+      !dispatcher_->valid() || !listener_->valid()) {
+    return MakeError(error_code::kLimitReached,
+                     "the system does not let forkserverd watch descriptors",
+                     "raise fs.epoll.max_user_watches, or end some programs");
+  }
   return {};
 }
 
@@ -131,6 +142,11 @@ void Daemon::Run() {
 void Daemon::Settle() {
   for (;;) {
     const std::vector<SupervisorEvent> events = supervisor_.TakeEvents();
+    for (const SupervisorEvent& event : events) {
+      if (const auto* const tried = std::get_if<ProgramTried>(&event)) {
+        OnTried(*tried);
+      }
+    }
     services_->Observe(events);
     dispatcher_->Deliver(events);
     dispatcher_->Deliver(services_->TakeEvents());
@@ -177,6 +193,15 @@ void Daemon::OnStopSignal() {
   Settle();
 }
 
+void Daemon::OnHangUp() {
+  if (has_terminal_) return OnStopSignal();
+  Log(LogLevel::kInfo, "told to upgrade");
+  if (auto begun = BeginUpgrade({}); !begun) {
+    Log(LogLevel::kError, begun.error().ToString());
+  }
+  Settle();
+}
+
 void Daemon::BeginShutdown() {
   if (supervisor_.shutting_down()) return;
   manager_.TellStopping();
@@ -195,10 +220,6 @@ void Daemon::BeginShutdown() {
   shutdown_timer_->Start(
       std::max(supervisor_.LongestGrace(), services_->LongestShutdown()) +
       kShutdownPatience);
-}
-
-Result<void> Daemon::BeginUpgrade(const std::string&) {
-  return MakeError(error_code::kUpgradeFailed, "not yet");
 }
 
 void Daemon::FinishIfDone() {

@@ -5,14 +5,20 @@
 
 #include <forkserver/result.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "sdk/base/unique_fd.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/control/dispatcher.h"
 #include "server/control/listener.h"
 #include "server/control/socket_claim.h"
 #include "server/event_loop/loop.h"
+#include "server/handed_fds.h"
 #include "server/launch/launcher.h"
 #include "server/options.h"
 #include "server/service_manager.h"
@@ -28,6 +34,13 @@ class Daemon {
                                                 SocketClaim claim,
                                                 std::string log_path,
                                                 ServiceManager manager);
+  // Takes over from the program that called this one, in the same process.
+  // `refused` is empty, or why another program went back to this one. Where it
+  // cannot, `give_up` is called and does not return: nothing is changed yet.
+  static std::unique_ptr<Daemon> TakeOver(
+      const Options& options, protocol::HandedDaemon handed,
+      const std::string& refused,
+      const std::function<void(const Error&)>& give_up);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -36,20 +49,42 @@ class Daemon {
   void Run();
 
  private:
+  // The one that is under way.
+  struct Upgrade {
+    std::string program;
+    // Which file it was when it was tried.
+    std::pair<std::uint64_t, std::uint64_t> file;
+    bool tried = false;
+  };
+
   Daemon(const Options& options, SocketClaim claim,
          std::unique_ptr<Launcher> launcher, std::string instance);
-  // Makes the services, which need the supervisor.
+  // What does not depend on how it came to be.
   Result<void> AddServices();
+  Result<void> AddControl(std::string log_path, OwnerId last_connection);
   // What every batch of events ends with.
   void Settle();
   void ArmTimer();
   void OnStopSignal();
+  void OnHangUp();
   void BeginShutdown();
-  // Replaces this program by `program`, or by its own if that is empty.
-  Result<void> BeginUpgrade(const std::string& program);
+
+  // Replaces this program by `program`, or by its own if that is empty: tries
+  // it, and if it can take over hands over.
+  Result<void> BeginUpgrade(std::string program);
+  void OnTried(const ProgramTried& tried);
+  void HandOver();
+  void EndUpgrade(const Error& why);
+  protocol::HandedDaemon WriteDown(HandedFds& fds) const;
   void FinishIfDone();
 
   Options options_;
+  std::string log_path_;
+  std::string program_;   // the file that it was started from
+  UniqueFd own_program_;  // what is executed, whatever is there now
+  std::int64_t upgrades_ = 0;
+  std::optional<Upgrade> upgrade_;
+  bool has_terminal_ = false;  // a SIGHUP is its end then
   SocketClaim claim_;
   ServiceManager manager_;
   std::unique_ptr<Launcher> launcher_;
@@ -66,6 +101,7 @@ class Daemon {
   bool idle_ = false;
   std::optional<Timer> shutdown_timer_;
   bool finished_ = false;
+  std::optional<Timer> hand_over_timer_;
   std::optional<SignalWatcher> sigterm_;
   std::optional<SignalWatcher> sigint_;
   std::optional<SignalWatcher> sighup_;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,11 +17,14 @@
 #include "server/daemon.h"
 #include "server/execute_anew.h"
 #include "server/exit_codes.h"
+#include "server/handed_fds.h"
 #include "server/logging.h"
 #include "server/options.h"
 #include "server/pristine.h"
 #include "server/service_manager.h"
 #include "server/surroundings.h"
+#include "server/upgrade/hand_over.h"
+#include "server/upgrade/judgement.h"
 
 namespace forkserver::server {
 namespace {
@@ -47,9 +51,57 @@ Result<SocketClaim> ClaimSocket(const Options& options, UniqueFd activation) {
   return SocketClaim::Take(options.socket_path);
 }
 
+// Before a daemon executes this program in its place.
+int AnswerTrial(const Result<Options>& options, const Call& call) {
+  protocol::UpgradeAnswer answer;
+  answer.version = kVersion;
+  if (!options) {
+    answer.why_not = "it does not know the options: " + options.error().message;
+  } else if (auto state = ReadState(call.state); !state) {
+    answer.why_not = "it cannot read the state: " + state.error().ToString();
+  } else {
+    answer = Judge(*state);
+  }
+  WriteAnswer(answer);
+  return kExitOk;
+}
+
+// In its place.
+int TakeOver(const Options& options, const Call& call) {
+  SetProcessName("forkserverd");
+  auto state = ReadState(call.state);
+  // It was read before; without it there is no way back either.
+  if (!state) return Fail(state.error(), kExitStartFailed);
+  KeepOnExec(state->fds, false);
+  if (!state->log_path.empty()) {
+    static_cast<void>(LogToFile(state->log_path));
+  }
+  const auto give_up = [&](const Error& error) {
+    Log(LogLevel::kError, "it cannot take over: " + error.ToString());
+    if (call.kind == Call::Kind::kTakeOver) {
+      const Error failed =
+          GoBack(*state, options.argv, call.state, error.ToString());
+      Log(LogLevel::kError, failed.ToString());
+    }
+    ::_exit(kExitStartFailed);
+  };
+  std::unique_ptr<Daemon> daemon =
+      Daemon::TakeOver(options, *state, call.why, give_up);
+  ReleaseStopSignals();
+  daemon->Run();
+  return kExitOk;
+}
+
 int Main(int argc, char** argv) {
+  const std::optional<Call> call = TakeCall();
   Result<Options> options = ParseOptions(argc, argv);
+  if (call && call->kind == Call::Kind::kTry) {
+    return AnswerTrial(options, *call);
+  }
   if (!options) return Fail(options.error(), kExitUsage);
+  options->argv.assign(argv, argv + argc);
+  SetLogLevel(options->log_level);
+  if (call) return TakeOver(*options, *call);
   if (options->show_help) {
     std::fputs(kHelpText, stdout);
     return kExitOk;
@@ -58,7 +110,6 @@ int Main(int argc, char** argv) {
     std::printf("forkserverd %s\n", kVersion);
     return kExitOk;
   }
-  SetLogLevel(options->log_level);
 
   // Who starts it in the foreground, a service manager say, has chosen its
   // surroundings. In the background it may be anybody's child.

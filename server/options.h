@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "server/logging.h"
 
@@ -18,6 +19,7 @@ struct Options {
   std::int64_t zygote_idle_ms = 600'000;  // --zygote-idle; 0: never
   bool allow_confined = false;            // --allow-confined
   bool keep_surroundings = false;         // --keep-surroundings
+  std::vector<std::string> argv;          // as it was called
   bool show_version = false;              // --version
   bool show_help = false;                 // --help
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "sdk/base/unique_fd.h"
 
@@ -25,6 +26,10 @@ class ServiceManager {
   // to be told anything. Neither is one that started an ancestor of this
   // process, which inherited the variable.
   static ServiceManager Take(bool listens);
+  // One that was known before: see address().
+  explicit ServiceManager(std::string address = {})
+      : address_(std::move(address)) {}
+  const std::string& address() const { return address_; }
 
   // Both block for a second at most, and do nothing where nobody listens.
   void TellReady() const;

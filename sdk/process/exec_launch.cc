@@ -263,6 +263,20 @@ Result<ExecLaunch> ExecLaunch::Start(ExecPlan plan) {
   return ExecLaunch(std::move(state));
 }
 
+ExecLaunch ExecLaunch::Resume(pid_t pid, UniqueFd status,
+                              const protocol::Setup& setup) {
+  // The memory that the child uses was that program's, and is still the
+  // child's.
+  auto state = std::make_unique<State>();
+  state->child.pid = pid;
+  state->status = std::move(status);
+  ExecPlan& plan = state->context.plan;
+  plan.child.cwd = setup.cwd;
+  plan.argv = setup.argv;
+  if (setup.nice) plan.child.nice = static_cast<int>(*setup.nice);
+  return ExecLaunch(std::move(state));
+}
+
 ExecLaunch::ExecLaunch(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
 ExecLaunch::ExecLaunch(ExecLaunch&&) noexcept = default;
@@ -273,7 +287,7 @@ void ExecLaunch::Abandon() { static_cast<void>(state_.release()); }
 
 pid_t ExecLaunch::pid() const { return state_->child.pid; }
 UniqueFd& ExecLaunch::pidfd() { return state_->child.pidfd; }
-int ExecLaunch::status_fd() const { return state_->status.get(); }
+const UniqueFd& ExecLaunch::status() const { return state_->status; }
 
 Result<bool> ExecLaunch::ReadStatus() {
   SetupFailure failure;
@@ -285,16 +299,19 @@ Result<bool> ExecLaunch::ReadStatus() {
   if (size == static_cast<ssize_t>(sizeof(failure))) {
     // `answered` only at the end of file: until then the child is on its way
     // out through our memory. Its exit closes the pipe; the destructor waits.
-    protocol::Setup setup;
-    setup.cwd = state_->context.plan.child.cwd;
-    setup.argv = state_->context.plan.argv;
-    if (state_->context.plan.child.nice) {
-      setup.nice = *state_->context.plan.child.nice;
-    }
-    return DescribeFailure(failure, setup);
+    return DescribeFailure(failure, setup());
   }
   state_->answered = true;
   return true;
+}
+
+protocol::Setup ExecLaunch::setup() const {
+  const ExecPlan& plan = state_->context.plan;
+  protocol::Setup setup;
+  setup.cwd = plan.child.cwd;
+  setup.argv = plan.argv;
+  if (plan.child.nice) setup.nice = *plan.child.nice;
+  return setup;
 }
 
 }  // namespace forkserver

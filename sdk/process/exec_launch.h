@@ -18,6 +18,7 @@
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/child_setup.h"
+#include "sdk/protocol/messages.h"
 
 namespace forkserver {
 
@@ -56,6 +57,11 @@ class ExecLaunch {
   // Errors: "launch_failed" with step "pipe", "mmap" or "clone".
   static Result<ExecLaunch> Start(ExecPlan plan);
 
+  // One that another program began in this process before it executed this one:
+  // what that had as pid(), status_fd() and setup().
+  static ExecLaunch Resume(pid_t pid, UniqueFd status,
+                           const protocol::Setup& setup);
+
   ExecLaunch(ExecLaunch&&) noexcept;
   ExecLaunch& operator=(ExecLaunch&&) noexcept;
   // The memory that the child still uses is kept until its status pipe has
@@ -69,7 +75,10 @@ class ExecLaunch {
   // Invalid where the system has no pidfd. May be taken.
   UniqueFd& pidfd();
   // Readable once the program runs or a step failed. Non-blocking.
-  int status_fd() const;
+  int status_fd() const { return status().get(); }
+  const UniqueFd& status() const;
+  // What an error of ReadStatus tells of.
+  protocol::Setup setup() const;
 
   // Call when status_fd() is readable: true when the program runs, false when
   // it is too early to tell; an Error "launch_failed" names the step (the

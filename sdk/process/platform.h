@@ -102,6 +102,10 @@ UniqueFd ReopenForWriting(int fd);
 // Invalid where there is none: macOS.
 UniqueFd MakeSealedFile(const char* name, std::size_t size);
 
+// A file of this size for mmap(2) that has no name in any folder; invalid, with
+// errno, if there can be none.
+UniqueFd MakeSharedFile(const char* name, std::size_t size);
+
 // --- another process ---
 
 struct Peer {

@@ -1,6 +1,8 @@
 #include <crt_externs.h>
+#include <fcntl.h>
 #include <libproc.h>
 #include <mach-o/dyld.h>
+#include <sys/mman.h>
 #include <sys/proc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,6 +15,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <string>
 
 #include "sdk/process/child_calls.h"
 #include "sdk/process/platform.h"
@@ -180,6 +183,19 @@ bool TakesDefaultAction(pid_t pid, int signal) {
 UniqueFd ReopenForWriting(int) { return UniqueFd(); }
 
 UniqueFd MakeSealedFile(const char*, std::size_t) { return UniqueFd(); }
+
+UniqueFd MakeSharedFile(const char* name, std::size_t size) {
+  // Its name must be new, and is taken away again at once.
+  const std::string path =
+      "/" + std::string(name).substr(0, 20) + "." + std::to_string(::getpid());
+  ::shm_unlink(path.c_str());
+  UniqueFd fd(::shm_open(path.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+  if (!fd) return fd;
+  ::shm_unlink(path.c_str());
+  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) fd.Reset();
+  return fd;
+}
 
 std::string DescribeConfinement(pid_t) {
   // Sandboxes of macOS cannot be asked about from outside without SPI.

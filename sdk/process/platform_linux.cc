@@ -233,6 +233,12 @@ UniqueFd MakeSealedFile(const char* name, std::size_t size) {
   return fd;
 }
 
+UniqueFd MakeSharedFile(const char* name, std::size_t size) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (fd && ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) fd.Reset();
+  return fd;
+}
+
 Result<Peer> ReadPeer(int socket) {
   ucred credentials = {};
   socklen_t size = sizeof(credentials);

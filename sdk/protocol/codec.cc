@@ -10,6 +10,7 @@
 #include "sdk/protocol/framing.h"
 #include "sdk/protocol/log_messages.h"
 #include "sdk/protocol/state_messages.h"
+#include "sdk/protocol/upgrade_messages.h"
 
 namespace forkserver::protocol {
 namespace {
@@ -638,6 +639,7 @@ std::string DescribeMessages() {
   template Result<Body> Message::Decode<Body>() const;
 FORKSERVER_PROTOCOL_BODIES(FORKSERVER_INSTANTIATE)
 FORKSERVER_LOG_BODIES(FORKSERVER_INSTANTIATE)
+FORKSERVER_UPGRADE_BODIES(FORKSERVER_INSTANTIATE)
 FORKSERVER_INSTANTIATE(SavedService)
 #undef FORKSERVER_INSTANTIATE
 

@@ -125,4 +125,11 @@ std::vector<UniqueFd> FrameReader::TakeFds(std::size_t count) {
 
 bool FrameReader::TakeFdsLost() { return std::exchange(fds_lost_, false); }
 
+void FrameReader::Hold(std::string_view bytes, std::vector<UniqueFd> fds,
+                       bool fds_lost) {
+  Append(bytes);
+  fds_ = std::move(fds);
+  fds_lost_ = fds_lost;
+}
+
 }  // namespace forkserver::protocol

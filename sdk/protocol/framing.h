@@ -56,6 +56,15 @@ class FrameReader {
   // Since the last call: the kernel dropped descriptors for want of room.
   bool TakeFdsLost();
 
+  // For another reader of the same stream, that goes on where this one is:
+  // what it holds, and to make it hold that.
+  std::string_view held_bytes() const {
+    return {buffer_.get() + begin_, end_ - begin_};
+  }
+  const std::vector<UniqueFd>& held_fds() const { return fds_; }
+  bool fds_lost() const { return fds_lost_; }
+  void Hold(std::string_view bytes, std::vector<UniqueFd> fds, bool fds_lost);
+
  private:
   void Reserve(std::size_t bytes);
 

@@ -28,6 +28,42 @@ Connection::Connection(OwnerId id, pid_t pid, UniqueFd socket, UniqueFd process)
       process_(std::move(process)),
       reader_(protocol::kMaxFrameBytes) {}
 
+Connection::Connection(protocol::HandedConnection handed)
+    : protocol(handed.protocol),
+      client(std::move(handed.client)),
+      closing(handed.closing),
+      id_(static_cast<OwnerId>(handed.id)),
+      pid_(static_cast<pid_t>(handed.pid)),
+      socket_(TakeHanded(handed.socket)),
+      process_(TakeHanded(handed.process)),
+      reader_(protocol::kMaxFrameBytes) {
+  for (const std::int64_t request : handed.subscriptions) {
+    subscriptions.insert(static_cast<std::uint64_t>(request));
+  }
+  for (const std::int64_t key : handed.waits_on) {
+    waits_on.insert(static_cast<ProcessKey>(key));
+  }
+  TakeHanded(handed.reader, reader_);
+  outbox_.TakeOver(std::move(handed.outgoing), handed.overrun);
+}
+
+protocol::HandedConnection Connection::HandOver(HandedFds& fds) const {
+  protocol::HandedConnection handed;
+  handed.id = static_cast<std::int64_t>(id_);
+  handed.pid = pid_;
+  handed.socket = fds.Add(socket_);
+  handed.process = fds.Add(process_);
+  handed.reader = fds.Add(reader_);
+  handed.outgoing = outbox_.HandOver();
+  handed.overrun = outbox_.overrun();
+  handed.protocol = protocol;
+  handed.client = client;
+  handed.subscriptions.assign(subscriptions.begin(), subscriptions.end());
+  handed.waits_on.assign(waits_on.begin(), waits_on.end());
+  handed.closing = closing;
+  return handed;
+}
+
 bool Connection::Receive() {
   const auto status = reader_.Receive(socket_.get());
   if (!status || *status == FrameReader::Status::kClosed) return false;

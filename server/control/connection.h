@@ -15,8 +15,10 @@
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/control/outbox.h"
 #include "server/event_loop/loop.h"
+#include "server/handed_fds.h"
 #include "server/supervisor/supervisor_event.h"
 
 namespace forkserver::server {
@@ -38,6 +40,10 @@ class Connection {
   pid_t pid() const { return pid_; }
   int socket() const { return socket_.get(); }
   int process_fd() const { return process_.get(); }
+
+  // Of the program that this one replaces.
+  explicit Connection(protocol::HandedConnection handed);
+  protocol::HandedConnection HandOver(HandedFds& fds) const;
 
   // Reads what has arrived, once. False: the client is gone, or broke the
   // framing (an error reply is queued then and the connection should close).

@@ -412,6 +412,7 @@ Result<void> Dispatcher::HandleStatus(Connection& connection,
   status.clients = static_cast<std::int64_t>(connections_.size());
   status.open_fds = CountOpenFds();
   status.log = options_.log_path;
+  status.upgrades = options_.upgrades;
   supervisor_.FillStatus(status);
   Reply(connection, frame.message->envelope().id, status);
   return {};

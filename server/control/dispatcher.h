@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sdk/process/poll_set.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/control/connection.h"
 #include "server/event_loop/loop.h"
 #include "server/services/services.h"
@@ -28,6 +29,7 @@ class Dispatcher {
     std::string version;
     std::string socket_path;
     std::string log_path;
+    std::int64_t upgrades = 0;  // so far
     // Called when a client asks the daemon to stop.
     std::function<void()> on_shutdown;
     // Called when a client asks for an upgrade to this program, or to the
@@ -45,6 +47,11 @@ class Dispatcher {
                                                     Options options);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // What the program that this one replaces has handed over; call once, before
+  // anything else. Of `handed` what is the dispatcher's own.
+  void TakeOver(protocol::HandedControl& handed);
+  void HandOver(HandedFds& fds, protocol::HandedControl& handed) const;
 
   void AddConnection(std::unique_ptr<Connection> connection);
   // Turns the supervisor's events into replies and events.
@@ -74,6 +81,8 @@ class Dispatcher {
     std::uint64_t request = 0;
     bool up = false;  // when it is ready or never will be; else when it is gone
   };
+  static protocol::HandedWaiter Hand(std::int64_t key, const Waiter& waiter);
+  static Waiter TakeWaiter(const protocol::HandedWaiter& handed);
   using Handler = Result<void> (Dispatcher::*)(Connection&, Connection::Frame&);
   struct Entry {
     const char* type;
@@ -138,6 +147,7 @@ class Dispatcher {
   void On(const WorkerEnded& event);
   void On(const ZygoteChanged& event);
   void On(const ZygoteStartFailed& event);
+  void On(const ProgramTried&) {}
 
   Loop& loop_;
   Supervisor& supervisor_;

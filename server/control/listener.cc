@@ -55,10 +55,11 @@ void Refuse(int socket, const Error& error) {
 }  // namespace
 
 Listener::Listener(Loop& loop, int listening_fd, bool allow_confined,
-                   OnConnection on_connection)
+                   OnConnection on_connection, OwnerId last_id)
     : listening_fd_(listening_fd),
       allow_confined_(allow_confined),
       on_connection_(std::move(on_connection)),
+      last_id_(last_id),
       reserve_(OpenReserve()) {
   watcher_.emplace(loop, listening_fd, [this](bool, bool) { Accept(); });
 }

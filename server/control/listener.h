@@ -17,14 +17,16 @@ class Listener {
  public:
   using OnConnection = std::function<void(std::unique_ptr<Connection>)>;
 
-  // `listening_fd` is borrowed. Accepts from now on.
+  // `listening_fd` is borrowed. Accepts from now on. The ids of connections
+  // begin after `last_id`.
   Listener(Loop& loop, int listening_fd, bool allow_confined,
-           OnConnection on_connection);
+           OnConnection on_connection, OwnerId last_id = 0);
 
   // False: the system does not let it watch its socket. Useless then.
   bool valid() const { return watcher_->valid(); }
   // Clients that connect from now on wait in the backlog.
   void Stop() { watcher_.reset(); }
+  OwnerId last_id() const { return last_id_; }
 
  private:
   void Accept();
@@ -34,7 +36,7 @@ class Listener {
   int listening_fd_;
   bool allow_confined_;
   OnConnection on_connection_;
-  OwnerId last_id_ = 0;
+  OwnerId last_id_;
   // Given up for a moment when there are no descriptors left, so that a
   // client is told instead of left waiting.
   UniqueFd reserve_;

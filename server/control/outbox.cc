@@ -65,6 +65,28 @@ Outbox::Status Outbox::Flush(int socket) {
   return Status::kEmpty;
 }
 
+std::vector<protocol::HandedFrame> Outbox::HandOver() const {
+  std::vector<protocol::HandedFrame> handed;
+  for (const Frame& frame : frames_) {
+    protocol::HandedFrame& one = handed.emplace_back();
+    one.bytes.data = frame.bytes;
+    one.event = frame.event;
+  }
+  if (!handed.empty()) handed.front().sent = static_cast<std::int64_t>(sent_);
+  return handed;
+}
+
+void Outbox::TakeOver(std::vector<protocol::HandedFrame> frames, bool overrun) {
+  overrun_ = overrun;
+  for (protocol::HandedFrame& frame : frames) {
+    const auto sent = static_cast<std::size_t>(frame.sent);
+    if (frames_.empty()) sent_ = sent;
+    (frame.event ? event_bytes_ : reply_bytes_) +=
+        frame.bytes.data.size() - sent;
+    frames_.push_back({std::move(frame.bytes.data), frame.event});
+  }
+}
+
 bool Outbox::TakeOverrun() {
   return frames_.empty() && std::exchange(overrun_, false);
 }

@@ -95,6 +95,21 @@ SocketClaim SocketClaim::Adopt(std::string path, UniqueFd listening) {
   return claim;
 }
 
+SocketClaim SocketClaim::TakeOver(const protocol::HandedClaim& handed) {
+  SocketClaim claim;
+  claim.path_ = handed.path;
+  claim.lock_ = TakeHanded(handed.lock);
+  claim.listening_ = TakeHanded(handed.listening);
+  claim.owns_file_ = handed.owns_file;
+  claim.inode_ = static_cast<unsigned long long>(handed.inode);
+  return claim;
+}
+
+protocol::HandedClaim SocketClaim::HandOver(HandedFds& fds) const {
+  return {path_, fds.Add(lock_), fds.Add(listening_), owns_file_,
+          static_cast<std::int64_t>(inode_)};
+}
+
 Result<void> SocketClaim::TakeLock() {
   // Never removed: two daemons must lock the same file.
   const std::string lock_path = path_ + ".lock";
@@ -103,7 +118,8 @@ Result<void> SocketClaim::TakeLock() {
   if (!lock) return SystemError("open(" + lock_path + ")", errno);
   // Not flock(2), which children that are being forked would hold as well: they
   // may outlive this process by a moment. This one ends when any descriptor of
-  // the file is closed, so there must never be another one here.
+  // the file is closed, so there must never be another one here. It stays when
+  // another program is executed.
   struct flock whole = {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;

@@ -12,6 +12,8 @@
 #include <string>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 
 namespace forkserver::server {
 
@@ -24,6 +26,10 @@ class SocketClaim {
   // A socket that was handed over, listening already (socket activation). The
   // path is that which it is bound to; `path` if that cannot be told.
   static SocketClaim Adopt(std::string path, UniqueFd listening);
+
+  // Of the program that this one replaces, in the same process.
+  static SocketClaim TakeOver(const protocol::HandedClaim& handed);
+  protocol::HandedClaim HandOver(HandedFds& fds) const;
 
   SocketClaim(SocketClaim&&) = default;
   SocketClaim& operator=(SocketClaim&&) = delete;

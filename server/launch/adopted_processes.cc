@@ -35,10 +35,38 @@ Result<void> AdoptedProcesses::Adopt(ProcessKey key, pid_t pid,
   return {};
 }
 
+std::vector<protocol::HandedAdopted> AdoptedProcesses::HandOver(
+    HandedFds& fds) const {
+  std::vector<protocol::HandedAdopted> handed;
+  for (const auto& [key, process] : processes_) {
+    handed.push_back({static_cast<std::int64_t>(key), process.pid,
+                      process.start_time, fds.Add(process.fd),
+                      process.ended_ns});
+  }
+  return handed;
+}
+
+void AdoptedProcesses::TakeOver(
+    const std::vector<protocol::HandedAdopted>& handed) {
+  for (const protocol::HandedAdopted& one : handed) {
+    const auto key = static_cast<ProcessKey>(one.key);
+    Process& process = processes_[key];
+    process.pid = static_cast<pid_t>(one.pid);
+    process.start_time = one.start_time;
+    process.fd = TakeHanded(one.fd);
+    process.ended_ns = one.ended_ns;
+    process.watched =
+        process.ended_ns == 0 &&
+        poll_set_.AddProcess(process.pid, process.fd.get(), token_of_(key))
+            .has_value();
+    if (!process.watched) ++ending_;
+  }
+}
+
 std::vector<ProcessKey> AdoptedProcesses::Ending() const {
   std::vector<ProcessKey> keys;
   for (const auto& [key, process] : processes_) {
-    if (process.ended_ns != 0) keys.push_back(key);
+    if (!process.watched) keys.push_back(key);
   }
   return keys;
 }
@@ -70,8 +98,10 @@ std::optional<EndStatus> AdoptedProcesses::TakeEnd(ProcessKey key) {
   if (process.ended_ns == 0) {
     if (Lives(key)) return std::nullopt;
     process.ended_ns = now_ns;
-    if (process.fd) poll_set_.Remove(process.fd.get());
-    ++ending_;
+    if (std::exchange(process.watched, false)) {
+      if (process.fd) poll_set_.Remove(process.fd.get());
+      ++ending_;
+    }
   }
   EndStatus status;
   status.ended_ns = process.ended_ns;

@@ -22,6 +22,8 @@
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/launch/launch_event.h"
 
 namespace forkserver::server {
@@ -36,9 +38,13 @@ class AdoptedProcesses {
   // Error "worker_ended" if that one is gone.
   Result<void> Adopt(ProcessKey key, pid_t pid, std::int64_t start_time);
 
+  // For a program that replaces this one, in the same process.
+  std::vector<protocol::HandedAdopted> HandOver(HandedFds& fds) const;
+  void TakeOver(const std::vector<protocol::HandedAdopted>& handed);
+
   bool Knows(ProcessKey key) const { return processes_.count(key) != 0; }
   bool empty() const { return processes_.empty(); }
-  // Some have ended, and how is not known yet.
+  // Some have ended, and how is not known yet; or nothing announces that.
   bool has_ending() const { return ending_ > 0; }
   std::vector<ProcessKey> Ending() const;
 
@@ -57,6 +63,7 @@ class AdoptedProcesses {
     std::int64_t start_time = 0;
     UniqueFd fd;                // invalid on macOS
     std::int64_t ended_ns = 0;  // 0: it lives
+    bool watched = true;
   };
 
   PollSet& poll_set_;

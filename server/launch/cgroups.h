@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/launch/launch_event.h"
 
 namespace forkserver::server {
@@ -34,6 +35,10 @@ class Cgroups {
   // Call before this process has children. Removes what earlier daemons left
   // there.
   static Cgroups Claim();
+  // Of the program that this one replaces, in the same process.
+  static Cgroups TakeOver(protocol::HandedCgroups handed);
+  protocol::HandedCgroups HandOver() const;
+
   Cgroups(Cgroups&& other) noexcept;
   Cgroups& operator=(Cgroups&&) = delete;
   // Leaves the folder as it was found, as far as nobody is left in it.

@@ -185,6 +185,24 @@ Cgroups Cgroups::Claim() {
   return cgroups;
 }
 
+Cgroups Cgroups::TakeOver(protocol::HandedCgroups handed) {
+  Cgroups cgroups;
+  cgroups.folder_ = std::move(handed.folder);
+  cgroups.why_not_ = std::move(handed.why_not);
+  cgroups.controllers_ = std::move(handed.controllers);
+  cgroups.enabled_ = {handed.enabled.begin(), handed.enabled.end()};
+  cgroups.left_ = std::move(handed.left);
+  return cgroups;
+}
+
+protocol::HandedCgroups Cgroups::HandOver() const {
+  return {folder_,
+          why_not_,
+          controllers_,
+          {enabled_.begin(), enabled_.end()},
+          left_};
+}
+
 Cgroups::Cgroups(Cgroups&& other) noexcept
     : folder_(std::exchange(other.folder_, {})),
       why_not_(std::move(other.why_not_)),

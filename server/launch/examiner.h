@@ -11,9 +11,12 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/launch/launch_event.h"
 #include "server/launch/reaper.h"
 
@@ -26,25 +29,38 @@ class Examiner {
   // Both borrowed.
   Examiner(PollSet& poll_set, Reaper& reaper);
 
-  // Runs in the child, which has one thread, no descriptor of the daemon's and
-  // no signal handler. What it returns is sent back.
-  using Work = std::function<std::string()>;
-  // Makes the event of what came back: nothing if the child died. Called from
-  // OnEnded.
-  using Finish = std::function<LaunchEvent(std::string bytes)>;
+  // Runs in the child, which has one thread, no descriptor of the daemon's but
+  // its streams and `keep_fd`, and no signal handler. What it returns is sent
+  // back, by `pipe`.
+  using Work = std::function<std::string(int pipe)>;
+  // What it is for: one of the first two, which is not 0, or neither: a program
+  // that might replace this one is tried.
+  struct Purpose {
+    ProcessKey audited = 0;  // the zygote
+    ProcessKey stacks = 0;   // the worker
+  };
   // The caller has proved that this process has one thread.
-  Result<void> Start(const Work& work, Finish finish);
+  Result<void> Start(const Work& work, Purpose purpose, int keep_fd = -1);
 
   bool Knows(ProcessKey key) const { return running_.count(key) != 0; }
   void OnReadable(ProcessKey key);
-  // The child has been reaped.
-  LaunchEvent OnEnded(ProcessKey key);
+  // The child has been reaped. What came back: nothing if it died.
+  struct Outcome {
+    Purpose purpose;
+    std::string bytes;
+  };
+  Outcome OnEnded(ProcessKey key);
+
+  // For a program that replaces this one, in the same process. The children
+  // are the reaper's to hand over.
+  std::vector<protocol::HandedExamination> HandOver(HandedFds& fds) const;
+  void TakeOver(std::vector<protocol::HandedExamination> handed);
 
  private:
   struct Running {
     UniqueFd pipe;
     std::string bytes;
-    Finish finish;
+    Purpose purpose;
   };
   void ReadAll(Running& running);
 

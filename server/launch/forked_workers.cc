@@ -30,6 +30,51 @@ ForkedWorkers::ForkedWorkers(Reaper& reaper, Keeper& keeper,
                              std::vector<LaunchEvent>& events)
     : reaper_(reaper), keeper_(keeper), events_(events) {}
 
+std::vector<protocol::HandedForked> ForkedWorkers::HandOver() const {
+  std::vector<protocol::HandedForked> handed;
+  for (const auto& [key, worker] : workers_) {
+    protocol::HandedForked& one = handed.emplace_back();
+    one.key = static_cast<std::int64_t>(key);
+    one.zygote = static_cast<std::int64_t>(worker.zygote);
+    one.pid = worker.pid;
+    one.detach = worker.detach;
+    one.orphan = worker.orphan;
+    one.taken_over = worker.taken_over;
+    one.settled = worker.settled;
+    one.slot = keeper_.NumberOf(worker.slot);
+    for (const KeptSignal& kept : worker.kept) {
+      one.kept.push_back({kept.signal, kept.group});
+    }
+    one.crash_report.data = worker.crash.report;
+    one.traceback.data = worker.crash.traceback;
+  }
+  return handed;
+}
+
+void ForkedWorkers::TakeOver(std::vector<protocol::HandedForked> handed) {
+  for (protocol::HandedForked& one : handed) {
+    const auto key = static_cast<ProcessKey>(one.key);
+    Worker& worker = workers_[key];
+    worker.zygote = static_cast<ProcessKey>(one.zygote);
+    worker.pid = static_cast<pid_t>(one.pid);
+    worker.detach = one.detach;
+    worker.orphan = one.orphan;
+    worker.taken_over = one.taken_over;
+    worker.settled = one.settled;
+    worker.slot = keeper_.SlotOf(one.slot);
+    for (const protocol::HandedSignal& kept : one.kept) {
+      worker.kept.push_back({static_cast<int>(kept.signal), kept.group});
+    }
+    worker.crash.report = std::move(one.crash_report.data);
+    worker.crash.traceback = std::move(one.traceback.data);
+    if (worker.pid == 0) {
+      ++unstarted_;
+    } else {
+      pids_[worker.pid] = key;
+    }
+  }
+}
+
 Result<void> ForkedWorkers::Add(ProcessKey key, ProcessKey zygote,
                                 bool detach) {
   Worker worker;

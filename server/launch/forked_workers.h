@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/launch/keeper.h"
 #include "server/launch/launch_event.h"
 #include "server/launch/reaper.h"
@@ -28,6 +29,10 @@ class ForkedWorkers {
   // All borrowed. Events are appended to `events` as they come to be.
   ForkedWorkers(Reaper& reaper, Keeper& keeper,
                 std::vector<LaunchEvent>& events);
+
+  // For a program that replaces this one, in the same process.
+  std::vector<protocol::HandedForked> HandOver() const;
+  void TakeOver(std::vector<protocol::HandedForked> handed);
 
   // One is about to be asked for. Error "limit_reached".
   Result<void> Add(ProcessKey key, ProcessKey zygote, bool detach);

@@ -83,18 +83,57 @@ void KillLeftBehind(const std::set<std::string>& workers) {
 Result<Keeper> Keeper::Start(std::string instance, std::string cgroup_control) {
   Keeper keeper(std::move(instance));
   keeper.cgroup_control_ = std::move(cgroup_control);
-  // Untouched pages cost nothing.
-  void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return SystemError("mmap()", errno);
-  keeper.keys_ = static_cast<std::atomic<ProcessKey>*>(memory);
-  keeper.table_ = reinterpret_cast<std::atomic<pid_t>*>(keeper.keys_ + kSlots);
+  // Untouched pages cost nothing. A file, because memory without one ends when
+  // another program is executed.
+  keeper.file_ = MakeSharedFile("forkserver-workers", kTableBytes);
+  if (!keeper.file_) return SystemError("memfd_create()", errno);
+  if (auto mapped = keeper.MapTable(); !mapped) return mapped.error();
   if (auto forked = keeper.ForkKeeper(); !forked) return forked.error();
   return keeper;
 }
 
+Result<Keeper> Keeper::TakeOver(const protocol::HandedKeeper& handed,
+                                std::string instance,
+                                const std::set<std::int64_t>& taken) {
+  Keeper keeper(std::move(instance));
+  keeper.cgroup_control_ = handed.cgroup_control;
+  keeper.file_ = TakeHanded(handed.table);
+  keeper.used_ = static_cast<std::size_t>(handed.used);
+  if (auto mapped = keeper.MapTable(); !mapped) {
+    // It goes back, to one that needs it.
+    static_cast<void>(keeper.file_.Release());
+    return mapped.error();
+  }
+  keeper.pipe_ = TakeHanded(handed.pipe);
+  keeper.pid_ = static_cast<pid_t>(handed.pid);
+  for (std::int64_t number = 0; number < handed.used; ++number) {
+    if (taken.count(number) == 0) keeper.GiveSlot(keeper.SlotOf(number));
+  }
+  return keeper;
+}
+
+protocol::HandedKeeper Keeper::HandOver(HandedFds& fds) const {
+  protocol::HandedKeeper handed;
+  handed.table = fds.Add(file_);
+  handed.pipe = fds.Add(pipe_);
+  handed.pid = pid_;
+  handed.used = static_cast<std::int64_t>(used_);
+  handed.cgroup_control = cgroup_control_;
+  return handed;
+}
+
+Result<void> Keeper::MapTable() {
+  void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
+                              MAP_SHARED, file_.get(), 0);
+  if (memory == MAP_FAILED) return SystemError("mmap()", errno);
+  keys_ = static_cast<std::atomic<ProcessKey>*>(memory);
+  table_ = reinterpret_cast<std::atomic<pid_t>*>(keys_ + kSlots);
+  return {};
+}
+
 Keeper::Keeper(Keeper&& other) noexcept
     : instance_(std::move(other.instance_)),
+      file_(std::move(other.file_)),
       table_(std::exchange(other.table_, nullptr)),
       keys_(std::exchange(other.keys_, nullptr)),
       used_(other.used_),

@@ -17,11 +17,15 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/launch/launch_event.h"
 
 namespace forkserver::server {
@@ -37,6 +41,20 @@ class Keeper {
   // it.
   static Result<Keeper> Start(std::string instance,
                               std::string cgroup_control = {});
+  // The keeper of the program that this one replaces, in the same process.
+  // `taken`: the numbers of the slots that somebody has.
+  static Result<Keeper> TakeOver(const protocol::HandedKeeper& handed,
+                                 std::string instance,
+                                 const std::set<std::int64_t>& taken);
+  protocol::HandedKeeper HandOver(HandedFds& fds) const;
+  // -1: no slot.
+  std::int64_t NumberOf(const std::atomic<pid_t>* slot) const {
+    return slot == nullptr ? -1 : slot - table_;
+  }
+  std::atomic<pid_t>* SlotOf(std::int64_t number) const {
+    return number < 0 ? nullptr : table_ + number;
+  }
+
   Keeper(Keeper&& other) noexcept;
   Keeper& operator=(Keeper&&) = delete;
   // Ends the keeper; what is still in a slot is killed by it.
@@ -54,9 +72,11 @@ class Keeper {
 
  private:
   explicit Keeper(std::string instance) : instance_(std::move(instance)) {}
+  Result<void> MapTable();
   Result<void> ForkKeeper();
 
   std::string instance_;
+  UniqueFd file_;  // what is mapped
   std::atomic<pid_t>* table_ = nullptr;
   std::atomic<ProcessKey>* keys_ = nullptr;  // of the same numbers
   std::size_t used_ = 0;                     // slots handed out at least once

@@ -94,6 +94,11 @@ struct StacksTaken {
   std::vector<std::string> lines;
 };
 
+// Told once for each Launcher::TryProgram: what it wrote.
+struct ProgramTried {
+  std::string said;
+};
+
 // Told once for each zygote that was launched; after it the key is unknown.
 struct ZygoteEnded {
   ProcessKey key = 0;
@@ -105,6 +110,7 @@ struct ZygoteEnded {
 
 using LaunchEvent =
     std::variant<ProcessStarted, LaunchFailed, ProcessNeverBegan, ProcessEnded,
-                 ZygoteIsReady, ZygoteAudited, StacksTaken, ZygoteEnded>;
+                 ZygoteIsReady, ZygoteAudited, StacksTaken, ProgramTried,
+                 ZygoteEnded>;
 
 }  // namespace forkserver::server

@@ -34,10 +34,6 @@ constexpr std::int64_t kSweepUnwatchedNs = 5'000'000;
 // SIGPIPE. It started with all of them at their default.
 const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
 
-std::uint64_t EndToken(ProcessKey key) {
-  return MakeToken(key, TokenKind::kProcessEnd);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Launcher>> Launcher::Create(std::string instance) {
@@ -49,9 +45,12 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(std::string instance) {
   Result<Keeper> keeper =
       Keeper::Start(std::move(instance), cgroups.ControlFile());
   if (!keeper) return keeper.error();
-  return std::unique_ptr<Launcher>(
+  std::unique_ptr<Launcher> launcher(
       new Launcher(std::move(*poll_set), std::move(cgroups), std::move(*keeper),
                    std::move(null_fd)));
+  launcher->reaper_.Adopt(kKeeperKey, launcher->keeper_.pid(), UniqueFd(),
+                          {.keep_pidfd = true});
+  return launcher;
 }
 
 Launcher::Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper,
@@ -65,7 +64,6 @@ Launcher::Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper,
       adopted_(poll_set_, EndToken),
       zygotes_(poll_set_, reaper_, keeper_, events_),
       examiner_(poll_set_, reaper_) {
-  reaper_.Adopt(kKeeperKey, keeper_.pid(), UniqueFd(), {.keep_pidfd = true});
   ListenToChildSignal();
 }
 
@@ -386,7 +384,7 @@ void Launcher::OnEnd(ProcessKey key) {
     return;
   }
   if (examiner_.Knows(key)) {
-    events_.push_back(examiner_.OnEnded(key));
+    OnExamined(examiner_.OnEnded(key));
     return;
   }
   const auto found = running_.find(key);

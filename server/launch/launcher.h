@@ -22,6 +22,8 @@
 #include "sdk/process/exec_launch.h"
 #include "sdk/process/poll_set.h"
 #include "sdk/process/process_tree.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/launch/adopted_processes.h"
 #include "server/launch/cgroups.h"
 #include "server/launch/examiner.h"
@@ -29,6 +31,7 @@
 #include "server/launch/launch_event.h"
 #include "server/launch/reaper.h"
 #include "server/launch/stderr_relay.h"
+#include "server/launch/token.h"
 #include "server/launch/zygote_launcher.h"
 
 namespace forkserver::server {
@@ -38,6 +41,15 @@ class Launcher {
   // Forks the keeper: call while the process has one thread. `instance` is
   // what the ids of its workers begin with.
   static Result<std::unique_ptr<Launcher>> Create(std::string instance);
+  // Takes over from the program that this one replaces, in the same process.
+  // Nothing is taken when it fails.
+  static Result<std::unique_ptr<Launcher>> TakeOver(
+      std::string instance, protocol::HandedLauncher handed);
+  // Everything, as it is when Process has returned and its events were taken.
+  protocol::HandedLauncher HandOver(HandedFds& fds) const;
+  std::set<std::int64_t> ZygoteProtocols() const {
+    return zygotes_.Protocols();
+  }
   ~Launcher();
   Launcher(const Launcher&) = delete;
   Launcher& operator=(const Launcher&) = delete;
@@ -104,6 +116,10 @@ class Launcher {
   // begun, and where the zygote is. StacksTaken follows.
   void TakeStacks(ProcessKey worker, pid_t zygote_pid);
 
+  // Executes, in a child, a program that might replace this one: see Examiner.
+  // ProgramTried follows.
+  Result<void> TryProgram(const Examiner::Work& work, int keep_fd);
+
   void Retire(ProcessKey zygote) { zygotes_.Retire(zygote); }
 
   // To a worker or zygote that has not been reaped, or to its group. False
@@ -144,6 +160,11 @@ class Launcher {
   };
 
   Launcher(PollSet poll_set, Cgroups cgroups, Keeper keeper, UniqueFd null_fd);
+  static constexpr std::uint64_t EndToken(ProcessKey key) {
+    return MakeToken(key, TokenKind::kProcessEnd);
+  }
+  // What has no way to fail any more.
+  void TakeOver(protocol::HandedLauncher& handed);
   Result<void> CheckOneThread() const;
   Result<void> CheckKeeper();
   void SweepBefore(std::int64_t delay_ns);
@@ -162,6 +183,7 @@ class Launcher {
   std::string FinishRelay(ProcessKey key);
   // Adds what the relays know to the ends of their workers.
   void FinishRelays();
+  void OnExamined(const Examiner::Outcome& outcome);
   void OnStatus(ProcessKey key);
   void OnEnd(ProcessKey key);
   void OnChildSignal();

@@ -31,6 +31,13 @@ Result<ZygotePipes> MakeZygotePipes() {
   return ZygotePipes{std::move(*control), std::move(*report)};
 }
 
+ZygoteAudited NotAudited(ProcessKey zygote, const std::string& why) {
+  forkserver::Audit audit;
+  audit.verdict = AuditVerdict::kUnknown;
+  audit.unreadable.push_back("it could not be looked at: " + why);
+  return {zygote, std::move(audit)};
+}
+
 // Linux resolves a function's symbol when it is called first, which would be
 // in worker after worker. A zygote knows the value and takes it out again.
 void BindAtStart(std::vector<std::string>& env) {
@@ -203,16 +210,10 @@ Result<void> Launcher::LaunchCanary(ProcessKey key, std::string id,
 }
 
 void Launcher::Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words) {
-  const auto unknown = [zygote](const std::string& why) {
-    forkserver::Audit audit;
-    audit.verdict = AuditVerdict::kUnknown;
-    audit.unreadable.push_back("it could not be looked at: " + why);
-    return ZygoteAudited{zygote, std::move(audit)};
-  };
   Result<void> started = CheckOneThread();
   if (started) {
     started = examiner_.Start(
-        [pid, &words] {
+        [pid, &words](int) {
           auto audit = audit::AuditProcess(pid, words);
           if (audit) return protocol::EncodeBody(*audit);
           forkserver::Audit failed;
@@ -220,14 +221,11 @@ void Launcher::Audit(ProcessKey zygote, pid_t pid, audit::OwnWords words) {
           failed.unreadable.push_back(audit.error().message);
           return protocol::EncodeBody(failed);
         },
-        [zygote, unknown](const std::string& bytes) -> LaunchEvent {
-          auto audit = protocol::DecodeBody<forkserver::Audit>(bytes);
-          if (audit) return ZygoteAudited{zygote, std::move(*audit)};
-          return unknown("whoever looked did not come to an end in " +
-                         std::to_string(Examiner::kPatienceSeconds) + " s");
-        });
+        {.audited = zygote});
   }
-  if (!started) events_.push_back(unknown(started.error().message));
+  if (!started) {
+    events_.push_back(NotAudited(zygote, started.error().message));
+  }
   SweepUnwatched();
 }
 
@@ -235,7 +233,7 @@ void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
   Result<void> started = CheckOneThread();
   if (started) {
     started = examiner_.Start(
-        [this, zygote_pid] {
+        [this, zygote_pid](int) {
           std::string text;
           const auto add = [&text](pid_t pid, const char* what) {
             text += std::string(what) + " (pid " + std::to_string(pid) + "):\n";
@@ -253,19 +251,42 @@ void Launcher::TakeStacks(ProcessKey worker, pid_t zygote_pid) {
           if (!any) add(zygote_pid, "no worker was forked; the zygote");
           return text;
         },
-        [worker](const std::string& bytes) -> LaunchEvent {
-          StacksTaken taken{worker, {}};
-          for (std::size_t at = 0; at < bytes.size();) {
-            const std::size_t end =
-                std::min(bytes.find('\n', at), bytes.size());
-            taken.lines.push_back(bytes.substr(at, end - at));
-            at = end + 1;
-          }
-          return taken;
-        });
+        {.stacks = worker});
   }
   if (!started) events_.push_back(StacksTaken{worker, {}});
   SweepUnwatched();
+}
+
+Result<void> Launcher::TryProgram(const Examiner::Work& work, int keep_fd) {
+  auto started = CheckOneThread();
+  if (started) started = examiner_.Start(work, {}, keep_fd);
+  SweepUnwatched();
+  return started;
+}
+
+void Launcher::OnExamined(const Examiner::Outcome& outcome) {
+  const std::string& bytes = outcome.bytes;
+  if (const ProcessKey zygote = outcome.purpose.audited; zygote != 0) {
+    auto audit = protocol::DecodeBody<forkserver::Audit>(bytes);
+    events_.push_back(
+        audit ? ZygoteAudited{zygote, std::move(*audit)}
+              : NotAudited(zygote,
+                           "whoever looked did not come to an end in " +
+                               std::to_string(Examiner::kPatienceSeconds) +
+                               " s"));
+    return;
+  }
+  if (outcome.purpose.stacks == 0) {
+    events_.push_back(ProgramTried{outcome.bytes});
+    return;
+  }
+  StacksTaken taken{outcome.purpose.stacks, {}};
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t end = std::min(bytes.find('\n', at), bytes.size());
+    taken.lines.push_back(bytes.substr(at, end - at));
+    at = end + 1;
+  }
+  events_.push_back(std::move(taken));
 }
 
 }  // namespace forkserver::server

@@ -33,6 +33,21 @@ bool ParkedSpares::Remove(pid_t pid) {
   return true;
 }
 
+std::vector<protocol::HandedSpare> ParkedSpares::HandOver(
+    HandedFds& fds) const {
+  std::vector<protocol::HandedSpare> handed;
+  for (const Parked& spare : parked_) {
+    handed.push_back({spare.pid, fds.Add(spare.channel)});
+  }
+  return handed;
+}
+
+void ParkedSpares::TakeOver(const std::vector<protocol::HandedSpare>& handed) {
+  for (const protocol::HandedSpare& one : handed) {
+    parked_.push_back({static_cast<pid_t>(one.pid), TakeHanded(one.channel)});
+  }
+}
+
 pid_t ParkedSpares::HandOver(const std::string& frame,
                              const std::vector<UniqueFd>& fds) {
   if (parked_.empty() || frame.size() > kMostBytes) return 0;

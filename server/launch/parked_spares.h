@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 
 namespace forkserver::server {
 
@@ -26,6 +28,10 @@ class ParkedSpares {
   bool Remove(pid_t pid);
   // The same for all; they end when they read that their channels are closed.
   void Clear() { parked_.clear(); }
+
+  // For a program that replaces this one, in the same process.
+  std::vector<protocol::HandedSpare> HandOver(HandedFds& fds) const;
+  void TakeOver(const std::vector<protocol::HandedSpare>& handed);
 
   // Sends a whole ForkWorker frame to one, which is a spare no more; its pid,
   // or 0 if there is none that can take it. `fds` are borrowed.

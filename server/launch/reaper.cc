@@ -60,15 +60,30 @@ void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits) {
   const bool watched =
       poll_set_.AddProcess(pid, pidfd.get(), token_of_(key)).has_value();
   if (!watched) ++unwatched_;
-  Child child = {
-      pid,     std::move(pidfd), traits.kill_group, traits.report_leftovers,
-      watched, pidfds_.end()};
+  Child child = {pid, std::move(pidfd), traits, watched, pidfds_.end()};
   if (watched && child.pidfd && !traits.keep_pidfd) {
     child.pidfd_at = pidfds_.insert(pidfds_.end(), key);
   }
   children_[key] = std::move(child);
   keys_[pid] = key;
   if (pidfds_.size() > kMaxPidfds) StopWatchingOldest();
+}
+
+std::vector<protocol::HandedChild> Reaper::HandOver() const {
+  std::vector<protocol::HandedChild> handed;
+  for (const auto& [key, child] : children_) {
+    handed.push_back({static_cast<std::int64_t>(key), child.pid,
+                      child.traits.kill_group, child.traits.keep_pidfd,
+                      child.traits.report_leftovers});
+  }
+  return handed;
+}
+
+void Reaper::TakeOver(const std::vector<protocol::HandedChild>& handed) {
+  for (const protocol::HandedChild& one : handed) {
+    Adopt(static_cast<ProcessKey>(one.key), static_cast<pid_t>(one.pid),
+          UniqueFd(), {one.kill_group, one.keep_pidfd, one.report_leftovers});
+  }
 }
 
 void Reaper::StopWatchingOldest() {
@@ -113,8 +128,8 @@ std::optional<EndStatus> Reaper::Reap(ProcessKey key) {
   if (found == children_.end()) return std::nullopt;
   Child& child = found->second;
   std::vector<std::string> leftovers;
-  if (child.kill_group && HasEnded(child.pid)) {
-    if (child.report_leftovers) {
+  if (child.traits.kill_group && HasEnded(child.pid)) {
+    if (child.traits.report_leftovers) {
       leftovers = FindLeftovers(child.pid, ::getpid());
     }
     ::kill(-child.pid, SIGKILL);

@@ -21,6 +21,7 @@
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/launch/launch_event.h"
 
 namespace forkserver::server {
@@ -42,6 +43,9 @@ class Reaper {
   };
   // Takes a child over. Without `pidfd` it opens one.
   void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits);
+  // For a program that replaces this one, in the same process.
+  std::vector<protocol::HandedChild> HandOver() const;
+  void TakeOver(const std::vector<protocol::HandedChild>& handed);
   // Children whose end nothing announces: older ones, or there was no pidfd, or
   // they had ended before they could be watched.
   std::vector<ProcessKey> Unwatched() const;
@@ -69,8 +73,7 @@ class Reaper {
   struct Child {
     pid_t pid = 0;
     UniqueFd pidfd;
-    bool kill_group = false;
-    bool report_leftovers = false;
+    Traits traits;
     bool watched = false;
     // Where it is in `pidfds_`, if it has one.
     std::list<ProcessKey>::iterator pidfd_at;

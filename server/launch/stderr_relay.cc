@@ -114,6 +114,30 @@ StderrRelay::StderrRelay(PollSet& poll_set, Tokens tokens, UniqueFd source,
       target_(std::move(target)),
       is_socket_(is_socket) {}
 
+std::unique_ptr<StderrRelay> StderrRelay::TakeOver(
+    PollSet& poll_set, Tokens tokens, protocol::HandedRelay handed) {
+  std::unique_ptr<StderrRelay> relay(
+      new StderrRelay(poll_set, tokens, TakeHanded(handed.source),
+                      TakeHanded(handed.target), handed.is_socket));
+  relay->ended_ = handed.ended;
+  relay->pending_ = std::move(handed.pending.data);
+  relay->tail_ = std::move(handed.tail.data);
+  // Sends what waits, and watches what is to be watched then.
+  relay->Flush();
+  return relay;
+}
+
+protocol::HandedRelay StderrRelay::HandOver(HandedFds& fds) const {
+  protocol::HandedRelay handed;
+  handed.source = fds.Add(source_);
+  handed.target = fds.Add(target_);
+  handed.is_socket = is_socket_;
+  handed.ended = ended_;
+  handed.pending.data = pending_;
+  handed.tail.data = tail_;
+  return handed;
+}
+
 StderrRelay::~StderrRelay() {
   WatchTarget(false);
   CloseSource();

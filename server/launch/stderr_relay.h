@@ -17,6 +17,8 @@
 #include "sdk/base/unique_fd.h"
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/messages.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 
 namespace forkserver::server {
 
@@ -37,6 +39,10 @@ class StderrRelay {
   static Result<std::unique_ptr<StderrRelay>> Insert(
       PollSet& poll_set, Tokens tokens, protocol::Setup& setup,
       std::vector<UniqueFd>& fds);
+  // One of the program that this one replaces. `handed.key` is the caller's.
+  static std::unique_ptr<StderrRelay> TakeOver(PollSet& poll_set, Tokens tokens,
+                                               protocol::HandedRelay handed);
+  protocol::HandedRelay HandOver(HandedFds& fds) const;
   ~StderrRelay();
   StderrRelay(const StderrRelay&) = delete;
   StderrRelay& operator=(const StderrRelay&) = delete;

@@ -38,6 +38,47 @@ ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens, UniqueFd control,
   watch(standard_error_, tokens_.standard_error);
 }
 
+ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens,
+                             protocol::HandedChannel handed)
+    : ZygoteChannel(poll_set, tokens, TakeHanded(handed.control),
+                    TakeHanded(handed.report),
+                    TakeHanded(handed.standard_error)) {
+  TakeHanded(handed.control_reader, control_reader_);
+  TakeHanded(handed.report_reader, report_reader_);
+  stderr_tail_ = std::move(handed.stderr_tail.data);
+  broken_ = handed.broken;
+  for (protocol::HandedFrame& frame : handed.outgoing) {
+    queued_bytes_ += frame.bytes.data.size();
+    queued_fds_ += frame.fds.size();
+    outgoing_.push_back({std::move(frame.bytes.data), TakeHanded(frame.fds),
+                         static_cast<ProcessKey>(frame.key),
+                         static_cast<std::size_t>(frame.sent)});
+  }
+  if (control_ && !outgoing_.empty()) {
+    watching_writable_ = true;
+    poll_set_.WatchWritable(control_.get(), tokens_.control, true);
+  }
+}
+
+protocol::HandedChannel ZygoteChannel::HandOver(HandedFds& fds) const {
+  protocol::HandedChannel handed;
+  handed.control = fds.Add(control_);
+  handed.report = fds.Add(report_);
+  handed.standard_error = fds.Add(standard_error_);
+  handed.control_reader = fds.Add(control_reader_);
+  handed.report_reader = fds.Add(report_reader_);
+  for (const Outgoing& frame : outgoing_) {
+    protocol::HandedFrame& one = handed.outgoing.emplace_back();
+    one.bytes.data = frame.frame;
+    one.sent = static_cast<std::int64_t>(frame.sent);
+    one.fds = fds.Add(frame.fds);
+    one.key = static_cast<std::int64_t>(frame.key);
+  }
+  handed.broken = broken_;
+  handed.stderr_tail.data = stderr_tail_;
+  return handed;
+}
+
 ZygoteChannel::~ZygoteChannel() {
   Close(control_);
   Close(report_);

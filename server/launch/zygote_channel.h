@@ -19,6 +19,8 @@
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/codec.h"
 #include "sdk/protocol/framing.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/launch/launch_event.h"
 
 namespace forkserver::server {
@@ -35,6 +37,10 @@ class ZygoteChannel {
   // `standard_error` may be invalid. `poll_set` is borrowed.
   ZygoteChannel(PollSet& poll_set, Tokens tokens, UniqueFd control,
                 UniqueFd report, UniqueFd standard_error);
+  // Of the program that this one replaces, in the same process.
+  ZygoteChannel(PollSet& poll_set, Tokens tokens,
+                protocol::HandedChannel handed);
+  protocol::HandedChannel HandOver(HandedFds& fds) const;
   ~ZygoteChannel();
   ZygoteChannel(const ZygoteChannel&) = delete;
   ZygoteChannel& operator=(const ZygoteChannel&) = delete;

@@ -48,6 +48,12 @@ ProcessKey KeyOfId(const std::string& id) {
   return *end == '\0' ? key : 0;
 }
 
+ZygoteChannel::Tokens ZygoteLauncher::TokensOf(ProcessKey key) {
+  return {MakeToken(key, TokenKind::kZygoteControl),
+          MakeToken(key, TokenKind::kZygoteReport),
+          MakeToken(key, TokenKind::kZygoteStderr)};
+}
+
 void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
                          UniqueFd control, UniqueFd report,
                          UniqueFd standard_error, protocol::Configure configure,
@@ -59,19 +65,20 @@ void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
   zygote->slot = slot;
   zygote->configure = std::move(configure);
   zygote->channel = std::make_unique<ZygoteChannel>(
-      poll_set_,
-      ZygoteChannel::Tokens{MakeToken(key, TokenKind::kZygoteControl),
-                            MakeToken(key, TokenKind::kZygoteReport),
-                            MakeToken(key, TokenKind::kZygoteStderr)},
-      std::move(control), std::move(report), std::move(standard_error));
+      poll_set_, TokensOf(key), std::move(control), std::move(report),
+      std::move(standard_error));
   Zygote& added = *zygote;
   zygotes_[key] = std::move(zygote);
-  if (const auto& cause = added.channel->unwatched()) {
-    Error error = MakeError(error_code::kLaunchFailed, cause->message);
-    error.step = "epoll_ctl";
-    error.error_number = cause->error_number;
-    Distrust(added, error);
-  }
+  DistrustUnwatched(added);
+}
+
+void ZygoteLauncher::DistrustUnwatched(Zygote& zygote) {
+  const auto& cause = zygote.channel->unwatched();
+  if (!cause) return;
+  Error error = MakeError(error_code::kLaunchFailed, cause->message);
+  error.step = "epoll_ctl";
+  error.error_number = cause->error_number;
+  Distrust(zygote, error);
 }
 
 Result<void> ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote,
@@ -118,6 +125,69 @@ void ZygoteLauncher::Send(Zygote& zygote, std::string frame,
   Settle(zygote);
   zygote.channel->Send(std::move(frame), std::move(fds), key);
   CheckSent(zygote);
+}
+
+void ZygoteLauncher::HandOver(HandedFds& fds,
+                              protocol::HandedLauncher& handed) const {
+  for (const auto& [key, zygote] : zygotes_) {
+    protocol::HandedConversation& one = handed.zygotes.emplace_back();
+    one.key = static_cast<std::int64_t>(key);
+    one.parent = static_cast<std::int64_t>(zygote->parent);
+    one.id = zygote->id;
+    one.pid = zygote->pid;
+    one.slot = keeper_.NumberOf(zygote->slot);
+    one.configure = zygote->configure;
+    one.retired = zygote->retired;
+    if (zygote->error) one.error = protocol::ToWire(*zygote->error);
+    one.channel = zygote->channel->HandOver(fds);
+    one.spares = zygote->spares.HandOver(fds);
+    one.unsettled = zygote->unsettled;
+  }
+  for (const auto& [key, channel] : remains_) {
+    protocol::HandedConversation& one = handed.remains.emplace_back();
+    one.key = static_cast<std::int64_t>(key);
+    one.channel = channel->HandOver(fds);
+  }
+  handed.forked = forked_.HandOver();
+}
+
+void ZygoteLauncher::TakeOver(protocol::HandedLauncher& handed) {
+  for (protocol::HandedConversation& one : handed.zygotes) {
+    const auto key = static_cast<ProcessKey>(one.key);
+    auto zygote = std::make_unique<Zygote>();
+    zygote->key = key;
+    zygote->parent = static_cast<ProcessKey>(one.parent);
+    zygote->id = std::move(one.id);
+    zygote->pid = static_cast<pid_t>(one.pid);
+    zygote->slot = keeper_.SlotOf(one.slot);
+    zygote->configure = std::move(one.configure);
+    zygote->retired = one.retired;
+    if (one.error) zygote->error = protocol::FromWire(std::move(*one.error));
+    zygote->spares.TakeOver(one.spares);
+    zygote->unsettled = std::move(one.unsettled);
+    zygote->channel = std::make_unique<ZygoteChannel>(poll_set_, TokensOf(key),
+                                                      std::move(one.channel));
+    Zygote& added = *zygote;
+    zygotes_[key] = std::move(zygote);
+    DistrustUnwatched(added);
+  }
+  for (protocol::HandedConversation& one : handed.remains) {
+    const auto key = static_cast<ProcessKey>(one.key);
+    remains_[key] = std::make_unique<ZygoteChannel>(poll_set_, TokensOf(key),
+                                                    std::move(one.channel));
+  }
+  forked_.TakeOver(std::move(handed.forked));
+}
+
+std::set<std::int64_t> ZygoteLauncher::Protocols() const {
+  std::set<std::int64_t> protocols;
+  for (const auto& [key, zygote] : zygotes_) {
+    // 0: it has not said hello.
+    if (const auto one = zygote->configure.protocol; one != 0) {
+      protocols.insert(one);
+    }
+  }
+  return protocols;
 }
 
 bool ZygoteLauncher::CanTakeMore(ProcessKey zygote) const {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,13 @@ class ZygoteLauncher {
   ZygoteLauncher(PollSet& poll_set, Reaper& reaper, Keeper& keeper,
                  std::vector<LaunchEvent>& events);
   ~ZygoteLauncher();
+
+  // For a program that replaces this one, in the same process: zygotes, what is
+  // left of dead ones, and their workers.
+  void HandOver(HandedFds& fds, protocol::HandedLauncher& handed) const;
+  void TakeOver(protocol::HandedLauncher& handed);
+  // The versions of the protocol that zygotes were told.
+  std::set<std::int64_t> Protocols() const;
 
   // The daemon's ends of a new zygote, and what it is to preload. `parent`: 0
   // for one that is exec'd; `slot`: of the keeper, for one that is not.
@@ -81,6 +89,7 @@ class ZygoteLauncher {
  private:
   struct Zygote;
 
+  static ZygoteChannel::Tokens TokensOf(ProcessKey key);
   void OnControlMessage(Zygote& zygote, const protocol::Message& message,
                         std::vector<UniqueFd> fds);
   void OnSpareParked(Zygote& zygote, pid_t pid, std::vector<UniqueFd> fds);
@@ -103,6 +112,8 @@ class ZygoteLauncher {
   void CheckSent(Zygote& zygote);
   void KillZygote(Zygote& zygote);
   void Distrust(Zygote& zygote, const Error& error);
+  // One that cannot be heard.
+  void DistrustUnwatched(Zygote& zygote);
   void EndNested(ProcessKey parent);
 
   PollSet& poll_set_;

@@ -123,6 +123,58 @@ Result<LogWriter> LogWriter::Start() {
   return writer;
 }
 
+LogWriter LogWriter::TakeOver(protocol::HandedLogWriter handed) {
+  LogWriter writer;
+  writer.channel_ = TakeHanded(handed.channel);
+  writer.pid_ = static_cast<pid_t>(handed.pid);
+  writer.ended_ = handed.ended;
+  TakeHanded(handed.reader, writer.reader_);
+  for (protocol::HandedLog& one : handed.logs) {
+    Log& log = writer.logs_[static_cast<std::uint64_t>(one.key)];
+    log.options = {std::move(one.options.path),
+                   one.options.max_bytes,
+                   one.options.files,
+                   one.options.drop,
+                   one.terminal,
+                   std::move(one.options.match),
+                   std::move(one.options.note)};
+    log.out = TakeHanded(one.out);
+    log.err = TakeHanded(one.err);
+    log.told = one.told;
+    log.closing = one.closing;
+    log.lost_notes = one.lost_notes;
+  }
+  for (protocol::HandedFrame& one : handed.outgoing) {
+    const bool has_fds = one.key >= 0;
+    writer.Queue({std::move(one.bytes.data), static_cast<std::size_t>(one.sent),
+                  one.note, has_fds,
+                  has_fds ? static_cast<std::uint64_t>(one.key) : 0});
+  }
+  return writer;
+}
+
+protocol::HandedLogWriter LogWriter::HandOver(HandedFds& fds) const {
+  protocol::HandedLogWriter handed;
+  handed.channel = fds.Add(channel_);
+  handed.pid = pid_;
+  handed.ended = ended_;
+  handed.reader = fds.Add(reader_);
+  for (const Frame& frame : outbox_) {
+    protocol::HandedFrame& one = handed.outgoing.emplace_back();
+    one.bytes.data = frame.bytes;
+    one.sent = static_cast<std::int64_t>(frame.sent);
+    one.key = frame.has_fds ? static_cast<std::int64_t>(frame.fds_of) : -1;
+    one.note = frame.is_note;
+  }
+  for (const auto& [key, log] : logs_) {
+    handed.logs.push_back({static_cast<std::int64_t>(key), BodyOf(key, log),
+                           log.options.terminal, fds.Add(log.out),
+                           fds.Add(log.err), log.told, log.closing,
+                           log.lost_notes});
+  }
+  return handed;
+}
+
 Result<void> LogWriter::Restart() {
   if (auto forked = ForkProcess(); !forked) return forked.error();
   // The streams first, then the notes that were not sent.
@@ -188,7 +240,7 @@ Result<LogWriter::Streams> LogWriter::Open(std::uint64_t key,
   return std::move(ends->streams);
 }
 
-void LogWriter::QueueOpen(std::uint64_t key, const Log& log) {
+protocol::OpenLog LogWriter::BodyOf(std::uint64_t key, const Log& log) {
   protocol::OpenLog body;
   body.key = static_cast<std::int64_t>(key);
   body.path = log.options.path;
@@ -197,8 +249,12 @@ void LogWriter::QueueOpen(std::uint64_t key, const Log& log) {
   body.drop = log.options.drop;
   body.match = log.options.match;
   body.note = log.options.note;
+  return body;
+}
+
+void LogWriter::QueueOpen(std::uint64_t key, const Log& log) {
   Frame frame;
-  frame.bytes = protocol::EncodeRequest(0, 2, body);
+  frame.bytes = protocol::EncodeRequest(0, 2, BodyOf(key, log));
   frame.fds_of = key;
   frame.has_fds = true;
   Queue(std::move(frame));

@@ -38,6 +38,8 @@
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/framing.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 
 namespace forkserver::server {
 
@@ -79,6 +81,9 @@ class LogWriter {
 
   // Forks the process. Call while this one has one thread.
   static Result<LogWriter> Start();
+  // That of the program that this one replaces, in the same process.
+  static LogWriter TakeOver(protocol::HandedLogWriter handed);
+  protocol::HandedLogWriter HandOver(HandedFds& fds) const;
   LogWriter(LogWriter&& other) noexcept;
   LogWriter& operator=(LogWriter&&) = delete;
   // Closes the channel. Does not wait for the process, nor reap it.
@@ -129,6 +134,7 @@ class LogWriter {
   LogWriter();
   Result<void> ForkProcess();
   void Queue(Frame frame);
+  static protocol::OpenLog BodyOf(std::uint64_t key, const Log& log);
   void QueueOpen(std::uint64_t key, const Log& log);
   void QueueClose(std::uint64_t key);
   void Flush();

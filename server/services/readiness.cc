@@ -98,6 +98,19 @@ Result<Readiness> Readiness::Prepare(const ServicePolicy& policy,
   return readiness;
 }
 
+Readiness Readiness::TakeOver(protocol::HandedReadiness handed) {
+  Readiness readiness;
+  readiness.pipe_ = TakeHanded(handed.pipe);
+  readiness.pipe_is_done_ = handed.pipe_is_done;
+  readiness.socket_ = TakeHanded(handed.socket);
+  readiness.socket_path_ = std::move(handed.socket_path);
+  return readiness;
+}
+
+protocol::HandedReadiness Readiness::HandOver(HandedFds& fds) const {
+  return {fds.Add(pipe_), pipe_is_done_, fds.Add(socket_), socket_path_};
+}
+
 Readiness::Said Readiness::Read() {
   Said said;
   if (pipe_ && !pipe_is_done_) ReadPipe(said);

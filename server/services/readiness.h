@@ -12,6 +12,8 @@
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/messages.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 
 namespace forkserver::server {
 
@@ -29,6 +31,10 @@ class Readiness {
                                    const std::string& socket_path,
                                    protocol::Setup& setup,
                                    std::vector<UniqueFd>& fds);
+
+  // For a program that replaces this one, in the same process.
+  static Readiness TakeOver(protocol::HandedReadiness handed);
+  protocol::HandedReadiness HandOver(HandedFds& fds) const;
 
   // To be polled for reading; -1: there is none.
   int pipe() const { return pipe_.get(); }

@@ -47,9 +47,18 @@ void Services::StopLogWriter() {
 void Services::RestartLogWriter() {
   // What it had not read yet is in the pipes.
   log_writer_is_full_ = false;
-  if (log_writer_->Restart() &&
-      poll_set_.Add(log_writer_->fd(), kLogWriterToken)) {
-    restart_log_writer_ns_ = 0;
+  restart_log_writer_ns_ = 0;
+  if (log_writer_->Restart()) {
+    WatchNewLogWriter();
+  } else {
+    restart_log_writer_ns_ = MonotonicNanoseconds() + kRestartAfterNs;
+  }
+}
+
+void Services::WatchNewLogWriter() {
+  if (restart_log_writer_ns_ != 0) return;
+  if (poll_set_.Add(log_writer_->fd(), kLogWriterToken)) {
+    WatchLogWriter();
   } else {
     restart_log_writer_ns_ = MonotonicNanoseconds() + kRestartAfterNs;
   }

@@ -26,6 +26,8 @@
 #include "sdk/process/poll_set.h"
 #include "sdk/protocol/messages.h"
 #include "sdk/protocol/state_messages.h"
+#include "sdk/protocol/upgrade_messages.h"
+#include "server/handed_fds.h"
 #include "server/output/log_writer.h"
 #include "server/services/service.h"
 #include "server/services/service_state.h"
@@ -78,6 +80,12 @@ class Services {
   // Call once, before anything else. Blocks for seconds at most, where that was
   // killed in the midst of a launch. Returns what is to be logged.
   std::vector<std::string> Restore();
+
+  // What the program that this one replaces has handed over; instead of
+  // Restore.
+  void TakeOver(protocol::HandedServices handed);
+  // Everything, as it is when TakeEvents has returned. Not while shutting down.
+  protocol::HandedServices HandOver(HandedFds& fds) const;
 
   // Nothing is started any more, and all are stopped: each once those after it
   // have ended.
@@ -161,6 +169,8 @@ class Services {
   void HearLogWriter();
   // As much as it has to say.
   void WatchLogWriter();
+  // One that nobody watches.
+  void WatchNewLogWriter();
   void On(const LogWriter::Event& event);
   std::string LogPath(const Service& service) const;
   Service* ByNumber(std::uint64_t number);
@@ -170,6 +180,7 @@ class Services {
   void Observe(const WorkerEnded& event);
   void Observe(const ZygoteChanged&) {}
   void Observe(const ZygoteStartFailed&) {}
+  void Observe(const ProgramTried&) {}
 
   Supervisor& supervisor_;
   PollSet poll_set_;

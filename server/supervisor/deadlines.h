@@ -15,6 +15,7 @@
 
 namespace forkserver::server {
 
+// The numbers cross upgrades: new ones come at the end.
 enum class DeadlineKind {
   kTimeout,     // a worker's wall-clock timeout
   kGrace,       // the end of a stop's grace period
@@ -64,6 +65,8 @@ class Deadlines {
     return due;
   }
   std::size_t size() const { return heap_.size(); }
+  // In no order.
+  const std::vector<Deadline>& all() const { return heap_; }
 
  private:
   static constexpr std::size_t kFew = 64;

@@ -42,6 +42,8 @@ class RecordRing {
     return found == records_.end() ? nullptr : &found->second;
   }
   std::size_t size() const { return order_.size(); }
+  // The oldest first.
+  const std::deque<ProcessKey>& order() const { return order_; }
 
  private:
   std::size_t capacity_;

@@ -16,10 +16,12 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
 #include "sdk/protocol/messages.h"
+#include "sdk/protocol/upgrade_messages.h"
 #include "server/launch/launcher.h"
 #include "server/supervisor/deadlines.h"
 #include "server/supervisor/record_ring.h"
@@ -38,6 +40,12 @@ class Supervisor {
   };
   // `launcher` is borrowed.
   Supervisor(Launcher& launcher, Options options);
+
+  // What the program that this one replaces has handed over; call once, before
+  // anything else, with its instance among the options.
+  void TakeOver(protocol::HandedSupervisor handed);
+  // Everything, as it is when TakeEvents has returned. Not while shutting down.
+  protocol::HandedSupervisor HandOver() const;
 
   int fd() const { return launcher_.fd(); }
   std::optional<std::int64_t> NextDeadlineNs() const;
@@ -125,6 +133,7 @@ class Supervisor {
   void Handle(ZygoteIsReady event);
   void Handle(ZygoteAudited event);
   void Handle(StacksTaken event);
+  void Handle(ProgramTried event) { events_.emplace_back(std::move(event)); }
   void Handle(ZygoteEnded event);
   void Handle(const Deadline& deadline);
   void HandleOfZygote(const Deadline& deadline);

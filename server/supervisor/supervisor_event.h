@@ -43,8 +43,9 @@ struct ZygoteStartFailed {
   Error error;
 };
 
+// ProgramTried is handed on: it is the daemon's.
 using SupervisorEvent =
     std::variant<WorkerLaunched, WorkerLaunchFailed, WorkerEnded, ZygoteChanged,
-                 ZygoteStartFailed>;
+                 ZygoteStartFailed, ProgramTried>;
 
 }  // namespace forkserver::server

@@ -13,7 +13,9 @@ namespace forkserver::server {
 class WorkerIds {
  public:
   // `instance` from MakeInstance.
-  explicit WorkerIds(std::string instance) : instance_(std::move(instance)) {}
+  // `last`: the number that was given out last.
+  explicit WorkerIds(std::string instance, ProcessKey last = 0)
+      : instance_(std::move(instance)), last_(last) {}
 
   // Milliseconds since 2025 as eight letters and digits; later than
   // `previous`, whatever the clock says.
@@ -33,7 +35,7 @@ class WorkerIds {
 
  private:
   std::string instance_;
-  ProcessKey last_ = 0;
+  ProcessKey last_;
 };
 
 }  // namespace forkserver::server

@@ -104,7 +104,7 @@ Result<std::string> ZygoteRegistry::Compare(
 }
 
 Zygote& ZygoteRegistry::Add(Zygote zygote) {
-  names_[zygote.name] = zygote.key;
+  if (zygote.state != ZygoteState::kRetiring) names_[zygote.name] = zygote.key;
   const ProcessKey key = zygote.key;
   return zygotes_[key] = std::move(zygote);
 }

@@ -80,6 +80,7 @@ class ZygoteRegistry {
   Result<std::string> Compare(const protocol::ZygoteStart& request,
                               const ZygoteIdentity& identity);
 
+  // It answers to its name, unless it is retiring.
   Zygote& Add(Zygote zygote);
   void Erase(ProcessKey key);
   // It does not answer to its name any more, nor do those forked from it.

@@ -130,5 +130,49 @@ class VersionSkewTest(FakeDaemonTestCase):
         self.assertNotIn("999.0.0", result.stderr)
 
 
+class UpgradeTest(FakeDaemonTestCase):
+    """`daemon upgrade`, as it asks and tells."""
+
+    def test_it_tells_both_versions_and_nothing_else(self):
+        programs = []
+
+        def upgrade(body):
+            programs.append(body["program"])
+            return {"from": "0.0.7", "version": "0.0.8"}
+
+        self.serve("0.0.7", upgrade=upgrade)
+        result = self.cli("daemon", "upgrade")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(result.stdout, f"forkserverd (pid {os.getpid()}) was "
+                         "upgraded from 0.0.7 to 0.0.8\n")
+        self.assertEqual(self.cli_json("daemon", "upgrade"),
+                         {"from": "0.0.7", "version": "0.0.8"})
+        self.assertEqual(programs, [os.path.abspath(os.path.join(
+            self.sandbox.environment["FORKSERVER_BIN"], "forkserverd"))] * 2)
+
+    def test_a_folder_may_be_relative(self):
+        programs = []
+
+        def upgrade(body):
+            programs.append(body["program"])
+            return {"from": "0.0.7", "version": "0.0.7"}
+
+        self.serve("0.0.7", upgrade=upgrade)
+        os.symlink(self.sandbox.environment["FORKSERVER_BIN"],
+                   os.path.join(self.folder, "bin"))
+        self.sandbox.environment["FORKSERVER_BIN"] = "bin"
+        result = self.cli("daemon", "upgrade", cwd=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(programs, [self.folder + "/bin/forkserverd"])
+
+    def test_a_daemon_that_is_too_old_for_it(self):
+        self.serve("0.0.7", upgrade={
+            "code": "unknown_request", "message": "no such request 'upgrade'",
+            "step": "", "errno": 0, "hint": ""})
+        result = self.cli("daemon", "upgrade")
+        self.assertEqual((result.returncode, result.stdout), (125, ""))
+        self.assertIn("forkserver daemon stop", result.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -226,6 +226,18 @@ Result<void> Client::Shutdown() {
   return impl_->session()->Shutdown();
 }
 
+Result<DaemonUpgrade> Client::Upgrade(const std::string& program) {
+  auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
+  if (!checked) return checked.error();
+  if (!impl_->session()) return Disabled("Upgrade");
+  return impl_->session()->Upgrade(program);
+}
+
+std::string Client::daemon_version() const {
+  if (!impl_ || !impl_->session()) return {};
+  return impl_->session()->daemon_version();
+}
+
 Result<Snapshot> Client::Subscribe(std::function<void(const Event&)> on_event) {
   auto checked = Impl::Check(impl_.get(), Impl::Kind::kBlocks);
   if (!checked) return checked.error();

@@ -263,6 +263,23 @@ class Client {
   Result<DaemonStatus> Status();
   // Asks the daemon to stop in order; returns at once.
   Result<void> Shutdown();
+  // Replaces the running daemon by `program`, or if that is empty by the file
+  // that it was started from, as it is now. The process stays, and with it
+  // workers, zygotes, services, connections and exit records. A relative path
+  // is one from the caller's working directory. Blocks until the new one has
+  // answered, or some 10 s if it does not; others are served meanwhile.
+  //
+  //   auto upgrade = client.Upgrade("/usr/local/bin/forkserverd");
+  //   if (upgrade) std::puts(upgrade->version.c_str());
+  //
+  // Errors: "upgrade_failed" (the message says why; the old one goes on and
+  // has lost nothing), "daemon_stopping", "unknown_request" (the daemon is too
+  // old for it), and "connection_lost" if the new one died after it had taken
+  // over.
+  Result<DaemonUpgrade> Upgrade(const std::string& program = "");
+  // The daemon's, "0.1.0", when this client connected to it or last upgraded
+  // it; others may have upgraded it since (see Status). Empty when disabled.
+  std::string daemon_version() const;
 
   // Returns what is alive now; `on_event` is called from Process() for every
   // change after it.

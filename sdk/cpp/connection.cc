@@ -86,6 +86,7 @@ Result<void> Connection::SayHello(const std::string& client_name,
                      "the daemon chose protocol " + std::to_string(protocol) +
                          ", which was not offered");
   }
+  daemon_version_ = std::move((*reply)->version);
   return {};
 }
 

@@ -69,6 +69,8 @@ class Connection {
   Result<void> ReadAvailable(bool* progress = nullptr);
 
   int fd() const { return socket_.get(); }
+  // Of the daemon that answered the hello.
+  const std::string& daemon_version() const { return daemon_version_; }
   bool lost() const { return loss_.has_value(); }
   // "connection_lost"; `awaited` completes "... while waiting for ".
   Error LossError(const std::string& awaited) const;
@@ -92,6 +94,7 @@ class Connection {
 
   ForkGuardedFd socket_;
   std::string socket_path_;
+  std::string daemon_version_;
   protocol::FrameReader reader_;
   std::uint64_t last_id_ = 0;
   std::unordered_map<std::uint64_t, Pending> pending_;

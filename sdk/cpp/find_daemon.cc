@@ -59,10 +59,12 @@ Result<std::string> FindDaemonProgram(const std::string& daemon_program) {
     std::string path = folder + kProgram;
     if (IsProgram(path)) return path;
     looked += (looked.empty() ? "" : ", ") + folder;
+    if (::access(path.c_str(), F_OK) == 0) {
+      looked += " (where it cannot be executed)";
+    }
   }
   return MakeError(error_code::kConnectFailed,
-                   "no daemon is running, and no forkserverd was found to "
-                   "start one; looked in " +
+                   "no forkserverd was found; looked in " +
                        (looked.empty() ? "no folder" : looked),
                    "put forkserverd in PATH, or its folder in FORKSERVER_BIN");
 }

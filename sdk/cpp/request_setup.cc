@@ -38,15 +38,6 @@ Result<std::string> OwnWorkingDirectory() {
   return result;
 }
 
-Result<std::string> AbsoluteCwd(const std::optional<std::string>& cwd) {
-  if (cwd && cwd->empty()) return BadRequest("cwd is empty");
-  if (cwd && HasNul(*cwd)) return BadRequest("cwd holds a NUL byte");
-  if (cwd && cwd->front() == '/') return *cwd;
-  Result<std::string> own = OwnWorkingDirectory();
-  if (!own || !cwd) return own;
-  return *own + (own->back() == '/' ? "" : "/") + *cwd;
-}
-
 // The umask can be read without changing it for a moment, which other threads
 // could see, only from /proc, which costs as much as all the rest of a request.
 mode_t OwnUmask() {
@@ -173,7 +164,8 @@ Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
   } else if (char** each = OwnEnvironment()) {
     for (; *each != nullptr; ++each) setup.env.emplace_back(*each);
   }
-  Result<std::string> cwd = AbsoluteCwd(options.cwd);
+  Result<std::string> cwd =
+      options.cwd ? AbsolutePath("cwd", *options.cwd) : OwnWorkingDirectory();
   if (!cwd) return cwd.error();
   setup.cwd = *std::move(cwd);
   if (options.umask && (*options.umask < 0 || *options.umask > 0777)) {
@@ -193,6 +185,16 @@ Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
   setup.group = options.group;
   if (auto added = AddFds(options, prepared); !added) return added.error();
   return prepared;
+}
+
+Result<std::string> AbsolutePath(const std::string& name,
+                                 const std::string& path) {
+  if (path.empty()) return BadRequest(name + " is empty");
+  if (HasNul(path)) return BadRequest(name + " holds a NUL byte");
+  if (path.front() == '/') return path;
+  Result<std::string> own = OwnWorkingDirectory();
+  if (!own) return own;
+  return *own + (own->back() == '/' ? "" : "/") + path;
 }
 
 Result<protocol::Policy> PreparePolicy(const WorkerOptions& options) {

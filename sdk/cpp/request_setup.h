@@ -26,6 +26,12 @@ struct PreparedSetup {
 Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
                                    const std::vector<std::string>& argv);
 
+// A path from the caller's working directory, as an absolute one; links are not
+// resolved. Errors: "bad_request" (empty, a NUL byte) with the option's `name`,
+// "system" (the working directory is gone).
+Result<std::string> AbsolutePath(const std::string& name,
+                                 const std::string& path);
+
 // Error "bad_request": a negative duration, a signal that does not exist.
 Result<protocol::Policy> PreparePolicy(const WorkerOptions& options);
 

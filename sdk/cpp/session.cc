@@ -6,7 +6,8 @@
 namespace forkserver {
 
 Session::Session(std::unique_ptr<Connection> connection)
-    : connection_(std::move(connection)) {}
+    : connection_(std::move(connection)),
+      daemon_version_(connection_->daemon_version()) {}
 
 void Session::RunCallbacks() {
   if (in_callback_) return;
@@ -97,6 +98,18 @@ Result<DaemonStatus> Session::Status() {
 Result<void> Session::Shutdown() {
   auto done = Ask<protocol::Done>(protocol::Shutdown());
   return done ? Result<void>() : done.error();
+}
+
+Result<DaemonUpgrade> Session::Upgrade(const std::string& program) {
+  protocol::Upgrade request;
+  if (!program.empty()) {
+    auto path = AbsolutePath("program", program);
+    if (!path) return path.error();
+    request.program = *std::move(path);
+  }
+  auto upgrade = Ask<protocol::UpgradeReply>(request);
+  if (upgrade) daemon_version_ = upgrade->version;
+  return upgrade;
 }
 
 Result<Snapshot> Session::Subscribe(

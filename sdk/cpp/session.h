@@ -74,11 +74,13 @@ class Session {
   Result<Snapshot> List();
   Result<DaemonStatus> Status();
   Result<void> Shutdown();
+  Result<DaemonUpgrade> Upgrade(const std::string& program);
   Result<Snapshot> Subscribe(std::function<void(const Event&)> on_event);
 
   // A callback of the user runs; a call that blocks would be nested in it.
   bool in_callback() const { return in_callback_; }
   int descriptor() const { return connection_->fd(); }
+  const std::string& daemon_version() const { return daemon_version_; }
   Result<void> Process();
 
  private:
@@ -144,6 +146,7 @@ class Session {
   void RunCallbacks();
 
   std::unique_ptr<Connection> connection_;
+  std::string daemon_version_;
   std::unordered_map<std::string, OwnWorker> own_;
   // Whose record was given to OnExit, the oldest first: kept for Wait, but not
   // without bound.

@@ -76,7 +76,11 @@ Result<void> StartDaemon(const std::string& daemon_program,
                          std::chrono::milliseconds idle_exit,
                          const Deadline& deadline, bool keep_surroundings) {
   Result<std::string> program = FindDaemonProgram(daemon_program);
-  if (!program) return program.error();
+  if (!program) {
+    Error error = program.error();
+    error.message = "no daemon is running, and " + error.message;
+    return error;
+  }
   std::vector<std::string> words = {*program, "--socket", socket_path,
                                     "--idle-exit",
                                     std::to_string(idle_exit.count()) + "ms"};

@@ -365,16 +365,7 @@ struct Upgrade {
   }
 };
 
-struct UpgradeReply {
-  std::string from;     // the version before
-  std::string version;  // the version that answers
-
-  template <typename Self, typename Visitor>
-  static void Visit(Self& self, Visitor& visit) {
-    visit.Required("from", self.from);
-    visit.Required("version", self.version);
-  }
-};
+using UpgradeReply = DaemonUpgrade;
 
 // --- zygote to daemon, on the control socket --------------------------------
 

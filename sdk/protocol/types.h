@@ -390,6 +390,18 @@ struct DaemonStatus {
   }
 };
 
+// A daemon that was replaced, in the same process.
+struct DaemonUpgrade {
+  std::string from;     // the version before
+  std::string version;  // the one that serves now
+
+  template <typename Self, typename Visitor>
+  static void Visit(Self& self, Visitor& visit) {
+    visit.Required("from", self.from);
+    visit.Required("version", self.version);
+  }
+};
+
 // A service as the daemon sees it now.
 struct ServiceInfo {
   std::string name;

@@ -340,6 +340,7 @@ STATUS = {
     "log": "",
     "cgroup_limits": ["cpu", "memory"],
     "cgroup_missing": "others are in it",
+    "upgrades": 2,
 }
 
 ERROR = {
@@ -515,6 +516,12 @@ def add_requests(v):
     v.frame("status", "status", {}, frame_id=12)
     v.frame("subscribe", "subscribe", {}, frame_id=13)
     v.frame("shutdown", "shutdown", {}, frame_id=14)
+    v.frame("upgrade_minimal", "upgrade", {}, frame_id=15)
+    v.frame("upgrade_full", "upgrade",
+            {"program": "/usr/local/bin/forkserverd"}, frame_id=15)
+    v.frame("upgrade_reply", "upgrade_reply",
+            {"from": "0.1.0", "version": "0.2.0"}, frame_type="reply",
+            frame_id=15)
 
 
 def add_answers(v):
@@ -540,7 +547,7 @@ def add_answers(v):
             frame_id=12)
     v.body("daemon_status_minimal", "daemon_status", {
         key: value for key, value in STATUS.items()
-        if not key.startswith("cgroup_")})
+        if not key.startswith("cgroup_") and key != "upgrades"})
     v.frame("event_worker_ended", "event", {
         "event": "worker_ended", "time_ns": 81235568400001,
         "worker": ENDED_WORKER

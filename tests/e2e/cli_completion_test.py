@@ -27,7 +27,7 @@ class CandidatesTest(DaemonTestCase):
         self.assertIn("run", commands)
         self.assertNotIn("complete", commands)
         self.assertNotIn("guard-report", commands)
-        self.assertEqual(self.words("daemon", ""), ["start", "stop", "status"])
+        self.assertEqual(self.words("daemon", ""), ["start", "stop", "upgrade", "status"])
 
     def test_every_option_that_help_lists(self):
         listed = self.cli("start", "--help").stdout

@@ -39,6 +39,7 @@ class MetricsTest(DaemonTestCase):
         self.assertEqual(metrics[("forkserver_zygote_workers", "z")], 0)
         self.assertEqual(metrics[("forkserver_workers",)], 1)
         self.assertEqual(metrics[("forkserver_workers_launched_total",)], 3)
+        self.assertEqual(metrics[("forkserver_upgrades_total",)], 0)
         self.assertGreater(metrics[("forkserver_uptime_seconds",)], 0)
 
     def test_any_name_of_a_zygote_is_a_label(self):

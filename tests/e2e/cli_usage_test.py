@@ -7,7 +7,7 @@ from daemon_fixture import SandboxTestCase
 COMMANDS = [
     "run", "fork", "zygote start", "zygote ls", "zygote stop", "ps", "top",
     "wait", "kill", "stop", "status", "events", "daemon start", "daemon stop",
-    "daemon status", "doctor", "guard", "socket-path",
+    "daemon upgrade", "daemon status", "doctor", "guard", "socket-path",
 ]
 
 

@@ -21,7 +21,7 @@ JOURNEY_KEYS = [
 STATUS_KEYS = [
     "pid", "version", "protocol", "instance", "socket", "threads",
     "uptime_ms", "clients", "workers", "zygotes", "launched", "records_kept",
-    "open_fds", "log", "cgroup_limits", "cgroup_missing",
+    "open_fds", "log", "cgroup_limits", "cgroup_missing", "upgrades",
 ]
 EVENT_KEYS = ["event", "time_ns", "worker", "zygote", "service", "snapshot"]
 

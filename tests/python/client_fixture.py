@@ -6,11 +6,13 @@
 """
 
 import os
+import socket
 import threading
 from unittest import mock
 
 import forkserver
 from daemon_fixture import ROOT, DaemonTestCase, SandboxTestCase
+from forkserver.protocol import framing, messages
 
 ZYGOTE_PROGRAM = os.path.join(ROOT, "tests/child_programs/zygote_program")
 
@@ -67,6 +69,47 @@ class Call(threading.Thread):
         if self._error is not None:
             raise self._error
         return self._value
+
+
+class FakeDaemon:
+    """Says hello, then what it is told to, to one client after the other."""
+
+    def __init__(self, path, answer, hello=True, version="", clients=1):
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen()
+        self._answer = answer
+        self._hello = hello
+        self._version = version
+        self._clients = clients
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        for _ in range(self._clients):
+            connection, _ = self._listener.accept()
+            with connection:
+                self._serve(connection)
+
+    def _serve(self, connection):
+        reader = framing.FrameReader()
+        while reader.receive(connection) is framing.Received.PROGRESS:
+            for frame in reader:
+                if frame.type == "hello" and self._hello:
+                    connection.sendall(framing.encode_frame(
+                        "reply", messages.HelloReply(
+                            protocol=1, version=self._version), frame.id))
+                    continue
+                data = self._answer(frame)
+                if data is None:
+                    return
+                connection.sendall(data)
+                if not self._hello:
+                    return
+
+    def close(self):
+        self._listener.close()
+        self._thread.join(60)
 
 
 class EnvironmentTestCase(SandboxTestCase):

@@ -2,13 +2,12 @@
 
 import os
 import signal
-import socket
 import struct
-import threading
 import unittest
 
 import forkserver
-from client_fixture import Call, ClientTestCase, EnvironmentTestCase
+from client_fixture import (Call, ClientTestCase, EnvironmentTestCase,
+                            FakeDaemon)
 from daemon_fixture import wait_for
 from forkserver import ConnectionLost
 from forkserver.protocol import framing, messages
@@ -100,41 +99,6 @@ class StoppedDaemonTest(ClientTestCase):
         with self.assertRaisesRegex(forkserver.LaunchFailed, "execve"):
             large.result()
         self.assertEqual(small.result().threads, 1)
-
-
-class FakeDaemon:
-    """Says hello, then what it is told to."""
-
-    def __init__(self, path, answer, hello=True):
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        self._listener.listen()
-        self._answer = answer
-        self._hello = hello
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self):
-        connection, _ = self._listener.accept()
-        with connection:
-            reader = framing.FrameReader()
-            while reader.receive(connection) is framing.Received.PROGRESS:
-                for frame in reader:
-                    if frame.type == "hello" and self._hello:
-                        connection.sendall(framing.encode_frame(
-                            "reply", messages.HelloReply(protocol=1),
-                            frame.id))
-                        continue
-                    data = self._answer(frame)
-                    if data is None:
-                        return
-                    connection.sendall(data)
-                    if not self._hello:
-                        return
-
-    def close(self):
-        self._listener.close()
-        self._thread.join(60)
 
 
 class NonsenseTest(EnvironmentTestCase):

@@ -172,6 +172,7 @@ class DirectTest(EnvironmentTestCase):
     def test_what_needs_a_daemon_says_so(self):
         for call in (self.client.list, self.client.status,
                      self.client.subscribe, self.client.shutdown,
+                     self.client.upgrade,
                      lambda: self.client.fork("z", "e"),
                      lambda: self.client.run_fork("z", "e"),
                      lambda: self.client.start_zygote("z", ["true"])):
@@ -181,6 +182,7 @@ class DirectTest(EnvironmentTestCase):
             asyncio.run(forkserver.connect_async())
         with self.assertRaises(forkserver.UnknownWorker):
             self.client.wait("x-1")
+        self.assertEqual(self.client.daemon_version, "")
 
     def test_a_child_cannot_use_it(self):
         worker = self.client.spawn(["sleep", "60"])

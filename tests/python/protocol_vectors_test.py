@@ -104,7 +104,7 @@ class VectorsTest(unittest.TestCase):
             present.setdefault(vector["message"], set()).update(vector["body"])
         for name, cls in CLASSES.items():
             if name not in PARTS:
-                keys = {key for key, _, _, _ in cls._KEYS}
+                keys = {key for _, key, _, _, _ in cls._KEYS}
                 self.assertEqual(keys, present[name], name)
 
 

@@ -232,6 +232,16 @@ constexpr Command kCommands[] = {
      "  0      it has ended, or none was there\n"
      "  125    it has not ended within 30 s",
      0, kUsage, StopDaemonProcess},
+    {"daemon upgrade", "[options]",
+     "Replace the running daemon by the forkserverd now installed.",
+     "The process stays, and with it services, workers, zygotes and clients.\n"
+     "If the new one cannot take over the old one goes on, and it says why.\n"
+     "Example:\n"
+     "  ./tools/install && forkserver daemon upgrade\n"
+     "Exit codes:\n"
+     "  0      the new one serves\n"
+     "  125    the old one goes on, or none runs",
+     kJsonOption, kUsage, UpgradeDaemonProcess},
     {"daemon status", "[options]", "Tell whether a daemon serves the socket.",
      "Example:\n"
      "  forkserver daemon status || forkserver daemon start\n"
@@ -280,7 +290,7 @@ constexpr Command kCommands[] = {
 
 constexpr CommandGroup kGroups[] = {
     {"zygote", "Start, list and stop zygotes."},
-    {"daemon", "Start, stop and look for the daemon."},
+    {"daemon", "Start, stop, upgrade and look for the daemon."},
 };
 
 }  // namespace

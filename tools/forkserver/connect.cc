@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "tools/forkserver/version_skew.h"
+
 namespace forkserver::cli {
 namespace {
 
@@ -14,6 +16,11 @@ ConnectOptions Prepare(const Options& options) {
   return connect;
 }
 
+Result<Client> TellSkew(Result<Client> client) {
+  if (client) TellVersionSkew(*client);
+  return client;
+}
+
 }  // namespace
 
 std::string SocketPath(const Options& options) {
@@ -21,10 +28,14 @@ std::string SocketPath(const Options& options) {
 }
 
 Result<Client> ConnectOrStart(const Options& options) {
-  return Client::Connect(Prepare(options));
+  return TellSkew(Client::Connect(Prepare(options)));
 }
 
 Result<Client> ConnectToRunning(const Options& options) {
+  return TellSkew(ConnectSilently(options));
+}
+
+Result<Client> ConnectSilently(const Options& options) {
   ConnectOptions connect = Prepare(options);
   connect.start_daemon = false;
   Result<Client> client = Client::Connect(connect);

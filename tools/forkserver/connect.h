@@ -1,4 +1,5 @@
 // The connection of a command to its daemon. Blocks as Client::Connect does.
+// A daemon of another version is told on standard error, once in a process.
 #pragma once
 
 #include <forkserver/client.h>
@@ -18,7 +19,9 @@ Result<Client> ConnectOrStart(const Options& options);
 
 // For commands that look or stop: starts nothing.
 Result<Client> ConnectToRunning(const Options& options);
-// Whether ConnectToRunning failed only because no daemon serves the socket.
+// The same, for commands that tell of another version in their own way.
+Result<Client> ConnectSilently(const Options& options);
+// Whether these two failed only because no daemon serves the socket.
 bool IsAbsent(const Error& error);
 
 }  // namespace forkserver::cli

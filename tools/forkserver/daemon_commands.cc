@@ -101,6 +101,7 @@ int PrintStatus(const Options& options) {
       {"workers", std::to_string(status->workers)},
       {"zygotes", std::to_string(status->zygotes)},
       {"launched", std::to_string(status->launched)},
+      {"upgrades", std::to_string(status->upgrades)},
       {"records kept", std::to_string(status->records_kept)},
       {"open fds", std::to_string(status->open_fds)},
       {"threads", std::to_string(status->threads)},
@@ -169,6 +170,31 @@ int StopDaemonProcess(const Options& options) {
                           "`forkserver ps`"));
   }
   PrintLine("stopped forkserverd (pid " + std::to_string(status->pid) + ")");
+  return kOk;
+}
+
+int UpgradeDaemonProcess(const Options& options) {
+  // What comes of it names both versions.
+  Result<Client> client = ConnectSilently(options);
+  if (!client) return Fail(client.error());
+  Result<std::string> program = FindDaemonProgram("");
+  if (!program) return Fail(program.error());
+  Result<DaemonStatus> status = client->Status();
+  if (!status) return Fail(status.error());
+  Result<DaemonUpgrade> upgrade = client->Upgrade(*program);
+  if (!upgrade) {
+    Error error = upgrade.error();
+    if (error.code == error_code::kUnknownRequest) {
+      error.hint =
+          "this daemon is too old to be upgraded: `forkserver daemon stop`, "
+          "then `forkserver daemon start`";
+    }
+    return Fail(error);
+  }
+  PrintLine(options.json ? ToJson(*upgrade)
+                         : "forkserverd (pid " + std::to_string(status->pid) +
+                               ") was upgraded from " + upgrade->from + " to " +
+                               upgrade->version);
   return kOk;
 }
 

@@ -1,5 +1,6 @@
-// `status`, `events`, `daemon start`, `daemon stop`, `daemon status`,
-// `socket-path`. Each function is a whole command and returns its exit code.
+// `status`, `events`, `daemon start`, `daemon stop`, `daemon upgrade`,
+// `daemon status`, `socket-path`. Each function is a whole command and returns
+// its exit code.
 #pragma once
 
 #include "tools/forkserver/options.h"
@@ -10,6 +11,7 @@ int PrintStatus(const Options& options);
 int PrintEvents(const Options& options);
 int StartDaemonProcess(const Options& options);
 int StopDaemonProcess(const Options& options);
+int UpgradeDaemonProcess(const Options& options);
 int PrintDaemonState(const Options& options);
 int PrintSocketPath(const Options& options);
 

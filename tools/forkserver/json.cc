@@ -127,6 +127,9 @@ std::string ToJson(const Explanation& explanation) {
   return Dump(explanation, kIndent);
 }
 std::string ToJson(const DaemonStatus& status) { return Dump(status, kIndent); }
+std::string ToJson(const DaemonUpgrade& upgrade) {
+  return Dump(upgrade, kIndent);
+}
 std::string ToJson(const Audit& audit) { return Dump(audit, kIndent); }
 std::string ToJson(const SessionReport& report) {
   return Dump(report, kIndent);

@@ -31,6 +31,7 @@ std::string ToJson(const std::vector<project::Problem>& problems);
 std::string ToJson(const ExitRecord& record);
 std::string ToJson(const Explanation& explanation);
 std::string ToJson(const DaemonStatus& status);
+std::string ToJson(const DaemonUpgrade& upgrade);
 std::string ToJson(const Audit& audit);
 std::string ToJson(const SessionReport& report);
 std::string ToJson(const CommandReport& report);

@@ -85,6 +85,8 @@ void AddDaemon(const DaemonStatus& status, MetricsText& text) {
       {"forkserver_zygotes", "gauge", "Zygotes.", status.zygotes},
       {"forkserver_workers_launched", "counter",
        "Workers since the daemon began.", status.launched},
+      {"forkserver_upgrades", "counter",
+       "How often the daemon was replaced in place.", status.upgrades},
       {"forkserver_exit_records", "gauge", "Exit records that are kept.",
        status.records_kept},
       {"forkserver_open_fds", "gauge", "Descriptors of the daemon.",

@@ -13,6 +13,7 @@
 #include "sdk/process/platform.h"
 #include "tools/forkserver/audit_report.h"
 #include "tools/forkserver/connect.h"
+#include "tools/forkserver/version_skew.h"
 
 extern char** environ;
 
@@ -49,7 +50,7 @@ void ExamineFolder(SessionReport& report) {
 }
 
 void ExamineDaemon(const Options& options, SessionReport& report) {
-  Result<Client> client = ConnectToRunning(options);
+  Result<Client> client = ConnectSilently(options);
   if (!client) {
     if (IsAbsent(client.error())) return;
     report.daemon_error = client.error().ToString();
@@ -76,11 +77,8 @@ void ExamineDaemon(const Options& options, SessionReport& report) {
     report.problems.push_back(audit.error().ToString());
     Worsen(report.verdict, AuditVerdict::kUnknown);
   }
-  if (status->version != kVersion) {
-    report.problems.push_back(
-        "the daemon is version " + status->version + " and this command " +
-        kVersion + ": stop it (forkserver daemon stop), the next one is new");
-  }
+  const std::string skew = DescribeVersionSkew(status->version);
+  if (!skew.empty()) report.problems.push_back(skew);
   for (const ZygoteInfo& zygote : report.zygotes) {
     if (zygote.audit) Worsen(report.verdict, zygote.audit->verdict);
     if (!zygote.quarantine.empty()) {

@@ -30,13 +30,15 @@ if TYPE_CHECKING:
                                   WorkerDied)
     from forkserver.client import Client, connect
     from forkserver.daemon import default_socket_path
+    from forkserver.daemon_version import DaemonVersionWarning
     from forkserver.fork_warnings import (ForkGuard, ForkUnsafeWarning,
                                           guard)
     from forkserver.isolation import isolated
     from forkserver.python_zygote import PythonZygote
-    from forkserver.records import (DaemonStatus, Event, ExitRecord, Journey,
-                                    PreloadReport, ServiceInfo, Snapshot,
-                                    WorkerInfo, ZygoteInfo)
+    from forkserver.records import (DaemonStatus, DaemonUpgrade, Event,
+                                    ExitRecord, Journey, PreloadReport,
+                                    ServiceInfo, Snapshot, WorkerInfo,
+                                    ZygoteInfo)
     from forkserver.service_policy import ServicePolicy
     from forkserver.system_proxies import patch_system_proxies
     from forkserver.subscription import Subscription
@@ -54,6 +56,8 @@ _PLACES = {
     "AsyncZygote": "aio_handles",
     "Client": "client",
     "DaemonStatus": "records",
+    "DaemonUpgrade": "records",
+    "DaemonVersionWarning": "daemon_version",
     "Event": "records",
     "ExitRecord": "records",
     "Journey": "records",

@@ -10,17 +10,19 @@ from forkserver import daemon
 from forkserver.aio_handles import (AsyncSubscription, AsyncWorker,
                                     AsyncZygote, until)
 from forkserver.channel import Channel
+from forkserver.daemon_version import warn_of_other_version
 from forkserver.durations import deadline_of
 from forkserver.errors import (ConnectionLost, DaemonStopping, Disabled,
                                Timeout)
 from forkserver.fork_guard import guard
 from forkserver.launch_request import (Prepared, prepare_fork, prepare_spawn,
-                                       prepare_zygote, stop_request)
+                                       prepare_zygote, stop_request,
+                                       upgrade_request)
 from forkserver.process_setup import StrOrPath
 from forkserver.protocol.fields import M, Message
-from forkserver.protocol.messages import (DaemonStatus, Done, ExitReply,
-                                          List_, ServiceReply, Shutdown,
-                                          Signal, Status,
+from forkserver.protocol.messages import (DaemonStatus, DaemonUpgrade, Done,
+                                          ExitReply, List_, ServiceReply,
+                                          Shutdown, Signal, Status,
                                           ZygoteReply, ZygoteStop)
 from forkserver.protocol.text import to_text
 from forkserver.records import (ExitRecord, ServiceInfo, Snapshot,
@@ -66,6 +68,7 @@ async def connect_async(path: Optional[StrOrPath] = None,
         client = AsyncClient(await _take_steps(steps), socket_path)
         try:
             await client._say_hello(name, deadline)
+            warn_of_other_version(client.daemon_version, 2)
             return client
         except (ConnectionLost, DaemonStopping):
             client._end()
@@ -224,6 +227,17 @@ class AsyncClient:
     async def shutdown(self) -> None:
         """As Client.shutdown()."""
         await self._ask(Shutdown(), Done)
+
+    async def upgrade(self,
+                      program: Optional[StrOrPath] = None) -> DaemonUpgrade:
+        """As Client.upgrade()."""
+        return await self._wait(
+            self._start().upgrade(upgrade_request(program)))
+
+    @property
+    def daemon_version(self) -> str:
+        """As Client.daemon_version."""
+        return self._session.daemon_version
 
     # --- the end ---
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Type, Union
 from forkserver import daemon
 from forkserver.client_services import ServiceCalls
 from forkserver.connection import Connection
+from forkserver.daemon_version import warn_of_other_version
 from forkserver.durations import deadline_of
 from forkserver.errors import ConnectionLost, DaemonStopping, Timeout
 from forkserver.launch_request import (Prepared, prepare_fork, prepare_spawn,
-                                       prepare_zygote, stop_request)
+                                       prepare_zygote, stop_request,
+                                       upgrade_request)
 from forkserver.process_setup import StrOrPath
-from forkserver.protocol.messages import (DaemonStatus, Done, ExitReply,
-                                          List_, Shutdown, Signal, Status,
-                                          ZygoteReply, ZygoteStop)
+from forkserver.protocol.messages import (DaemonStatus, DaemonUpgrade, Done,
+                                          ExitReply, List_, Shutdown, Signal,
+                                          Status, ZygoteReply, ZygoteStop)
 from forkserver.protocol.text import to_text
 from forkserver.records import ExitRecord, Snapshot, WorkerInfo
 from forkserver.session import Promise
@@ -48,6 +50,8 @@ def connect(path: Optional[StrOrPath] = None, autostart: bool = True, *,
     With FORKSERVER_DISABLE=1 in the environment it connects to nobody: spawn()
     and run() launch from this process, and what needs a daemon raises Disabled.
 
+    A daemon of another version is a DaemonVersionWarning, once in a process.
+
     Raises ConnectFailed, BadSocketPath, PeerRefused, PeerConfined,
     VersionMismatch, Timeout.
     """
@@ -64,6 +68,7 @@ def connect(path: Optional[StrOrPath] = None, autostart: bool = True, *,
         connection = Connection(_take_steps(steps), socket_path)
         try:
             _say_hello(connection, name, deadline)
+            warn_of_other_version(connection.session.daemon_version, 2)
             return Client(connection)
         except (ConnectionLost, DaemonStopping):
             # A daemon that is stopping may still have accepted us.
@@ -318,6 +323,29 @@ class Client(ServiceCalls):
     def shutdown(self) -> None:
         """Asks the daemon to stop in order; returns at once."""
         self._connection.call(lambda session: session.ask(Shutdown(), Done))
+
+    def upgrade(self, program: Optional[StrOrPath] = None) -> DaemonUpgrade:
+        """Replaces the running daemon by `program`; without it by the file that
+        it was started from, as it is now. The process stays, and with it
+        workers, zygotes, services, connections and exit records.
+
+            print(client.upgrade("/usr/local/bin/forkserverd").version)
+
+        `program` is absolute or relative to the caller's working directory.
+        Returns when the new one has answered.
+
+        Raises UpgradeFailed (the message says why; the old one goes on and has
+        lost nothing), DaemonStopping, UnknownRequest (the daemon is too old for
+        it), and ConnectionLost if the new one died after it had taken over.
+        """
+        body = upgrade_request(program)
+        return self._connection.call(lambda session: session.upgrade(body))
+
+    @property
+    def daemon_version(self) -> str:
+        """The daemon's, when this client connected to it or last upgraded it;
+        others may have upgraded it since (see status())."""
+        return self._connection.session.daemon_version
 
     # --- in an event loop, and the end ---
 

@@ -55,6 +55,11 @@ class DirectClient(Client):
         child = self._child(getattr(worker, "id", worker))
         child.signal(signal, group)
 
+    @property
+    def daemon_version(self) -> str:
+        """There is none."""
+        return ""
+
     def fileno(self) -> int:
         """There is nothing to poll."""
         return -1

@@ -226,6 +226,11 @@ class DaemonStopping(Error):
     code = "daemon_stopping"
 
 
+class UpgradeFailed(Error):
+    """The daemon was not replaced, and goes on; the message says why."""
+    code = "upgrade_failed"
+
+
 class ClientStalled(Error):
     """This client did not read its answers."""
     code = "client_stalled"

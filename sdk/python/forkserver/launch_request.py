@@ -7,8 +7,10 @@ from typing import (Any, Collection, Dict, Generic, List, Mapping, Optional,
 from forkserver.durations import milliseconds
 from forkserver.errors import BadRequest
 from forkserver.process_setup import (Descriptor, FdTable, StrOrPath,
-                                      fingerprint, make_setup, program, texts)
-from forkserver.protocol.messages import Fork, Setup, Spawn, Stop, ZygoteStart
+                                      absolute_path, fingerprint, make_setup,
+                                      program, texts)
+from forkserver.protocol.messages import (Fork, Setup, Spawn, Stop, Upgrade,
+                                          ZygoteStart)
 from forkserver.protocol.text import to_text
 
 R = TypeVar("R", Spawn, Fork, ZygoteStart)
@@ -216,6 +218,12 @@ def _spares(value: Any) -> Tuple[int, int]:
             type(each) is int for each in value):
         return value[0], value[1]
     raise BadRequest(f"spares must be (least, most), two ints, not {value!r}")
+
+
+def upgrade_request(path: Optional[StrOrPath]) -> Upgrade:
+    if path is None:
+        return Upgrade()
+    return Upgrade(program=absolute_path(path, "program"))
 
 
 def stop_request(worker_id: str, grace: Optional[float]) -> Stop:

@@ -53,7 +53,8 @@ def make_setup(argv: List[str], env: Optional[Mapping[Any, Any]],
     """A setup without descriptors. Raises BadRequest, SystemCallFailed."""
     return Setup(argv=argv,
                  env=_environment(env),
-                 cwd=_working_directory(cwd),
+                 cwd=(_own_working_directory() if cwd is None else
+                      absolute_path(cwd, "cwd")),
                  umask=_own_umask() if umask is None else _mask(umask),
                  limits=_limits(limits),
                  nice=nice,
@@ -82,17 +83,21 @@ def _environment(env: Optional[Mapping[Any, Any]]) -> List[str]:
     return entries
 
 
-def _working_directory(cwd: Optional[StrOrPath]) -> str:
-    path = "" if cwd is None else to_text(cwd, "cwd")
-    if cwd is not None and not path:
-        raise BadRequest("cwd is empty")
-    if path.startswith("/"):
-        return path
+def absolute_path(path: StrOrPath, name: str) -> str:
+    """A path from the caller's working directory. `name`: of the argument."""
+    text = to_text(path, name)
+    if not text:
+        raise BadRequest(f"{name} is empty")
+    if text.startswith("/"):
+        return text
+    return os.path.join(_own_working_directory(), text)
+
+
+def _own_working_directory() -> str:
     try:
-        own = to_text(os.getcwdb(), "the working directory")
+        return to_text(os.getcwdb(), "the working directory")
     except OSError as error:
         raise system_error("getcwd()", error) from None
-    return os.path.join(own, path) if path else own
 
 
 def _mask(umask: Any) -> int:

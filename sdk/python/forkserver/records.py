@@ -228,7 +228,7 @@ class ZygoteInfo(Message):
 class DaemonStatus(Message):
     """The daemon's figures. `workers` and `zygotes` are those that live.
     `cgroup_limits` is what it can limit by cgroups, `cgroup_missing` why it has
-    no cgroup of its own."""
+    no cgroup of its own. `upgrades` is how often it was replaced in place."""
     pid: int = required(INTEGER, 0)
     version: str = required(TEXT, "")
     protocol: int = required(INTEGER, 0)
@@ -245,6 +245,16 @@ class DaemonStatus(Message):
     log: str = required(TEXT, "")
     cgroup_limits: List[str] = optional(TEXTS, [])
     cgroup_missing: str = optional(TEXT, "")
+    upgrades: int = optional(INTEGER, 0)
+
+
+@message("upgrade_reply")
+@dataclass
+class DaemonUpgrade(Message):
+    """A daemon that was replaced, in the same process: `from_` is the version
+    before, `version` the one that serves now."""
+    from_: str = required(TEXT, "")
+    version: str = required(TEXT, "")
 
 
 @message("service")

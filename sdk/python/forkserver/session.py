@@ -14,10 +14,11 @@ from forkserver.protocol import MAX_PROTOCOL, MAX_REPLY_BYTES, MIN_PROTOCOL
 from forkserver.protocol.fields import M, Message
 from forkserver.protocol.framing import (Frame, FrameReader, close_all,
                                          encode_request)
-from forkserver.protocol.messages import (ErrorBody, Event, ExitRecord,
-                                          ExitReply, Fork, Hello, HelloReply,
-                                          Snapshot, Spawn, Subscribe,
-                                          Wait, WorkerInfo, WorkerReply)
+from forkserver.protocol.messages import (DaemonUpgrade, ErrorBody, Event,
+                                          ExitRecord, ExitReply, Fork, Hello,
+                                          HelloReply, Snapshot, Spawn,
+                                          Subscribe, Upgrade, Wait, WorkerInfo,
+                                          WorkerReply)
 
 T = TypeVar("T")
 
@@ -170,6 +171,8 @@ class Session:
         """`outbox` is called with each frame to send and its descriptors."""
         self.socket_path = socket_path
         self.lost = False
+        # When the connection was made, or at the last upgrade() over it.
+        self.daemon_version = ""
         # The last error that was about the connection itself.
         self.farewell: Optional[Error] = None
         self._cause = ""
@@ -195,6 +198,7 @@ class Session:
         if not MIN_PROTOCOL <= reply.protocol <= MAX_PROTOCOL:
             raise VersionMismatch(f"the daemon chose protocol {reply.protocol}"
                                   ", which was not offered")
+        self.daemon_version = reply.version
         return reply
 
     def ask(self, body: Message, cls: Type[M], fds: Sequence[int] = (),
@@ -218,6 +222,16 @@ class Session:
         pending = _Ask("the end of a worker", fds, ExitRecord)
         self._send(body, pending)
         return pending.promise
+
+    def upgrade(self, body: Upgrade) -> "Promise[DaemonUpgrade]":
+        promise = self.ask(body, DaemonUpgrade)
+
+        def note_version() -> None:
+            if not promise.failed:
+                self.daemon_version = promise.result().version
+
+        promise.when_done(note_version)
+        return promise
 
     def subscribe(
         self, on_event: Callable[[Union[Event, Error]], None]

@@ -560,6 +560,43 @@ TEST_CASE("Call does not wait for a descendant that holds the result pipe") {
   CHECK(result->result == "done");
 }
 
+TEST_CASE("an upgrade tells both versions and changes the known one") {
+  std::vector<std::string> programs;
+  {
+    FakeDaemon daemon([&programs](FakePeer& peer) {
+      peer.Greet();
+      programs.push_back(peer.Expect<protocol::Upgrade>().program);
+      peer.Send(protocol::EncodeError(
+          peer.id(), MakeError(error_code::kUpgradeFailed, "it crashed")));
+      for (int i = 0; i < 2; ++i) {
+        programs.push_back(peer.Expect<protocol::Upgrade>().program);
+        peer.Reply(protocol::UpgradeReply{"fake", "fake 2"});
+      }
+    });
+    Client client = ConnectTo(daemon);
+    CHECK(client.daemon_version() == "fake");
+    auto failed = client.Upgrade();
+    REQUIRE(!failed);
+    CHECK(failed.error().code == error_code::kUpgradeFailed);
+    CHECK(failed.error().message == "it crashed");
+    CHECK(client.daemon_version() == "fake");
+
+    CHECK(client.Upgrade(std::string("a\0b", 3)).error().code ==
+          error_code::kBadRequest);
+    auto upgrade = client.Upgrade("/opt/forkserverd");
+    REQUIRE(upgrade);
+    CHECK(upgrade->from == "fake");
+    CHECK(upgrade->version == "fake 2");
+    CHECK(client.daemon_version() == "fake 2");
+    REQUIRE(client.Upgrade("bin/forkserverd"));
+  }
+  char cwd[4096];
+  REQUIRE(::getcwd(cwd, sizeof(cwd)) != nullptr);
+  CHECK(programs ==
+        std::vector<std::string>{"", "/opt/forkserverd",
+                                 std::string(cwd) + "/bin/forkserverd"});
+}
+
 TEST_CASE("a forked child cannot use the connection of its parent") {
   std::atomic<bool> closed = false;
   FakeDaemon daemon([&closed](FakePeer& peer) {

@@ -334,6 +334,8 @@ TEST_CASE("what needs a daemon says that it is disabled") {
   CHECK(client.List().error().code == error_code::kDisabled);
   CHECK(client.Status().error().code == error_code::kDisabled);
   CHECK(client.Shutdown().error().code == error_code::kDisabled);
+  CHECK(client.Upgrade().error().code == error_code::kDisabled);
+  CHECK(client.daemon_version().empty());
   CHECK(client.Fork({}).error().code == error_code::kDisabled);
   CHECK(client.Call({}).error().code == error_code::kDisabled);
   CHECK(client.StartZygote({}).error().code == error_code::kDisabled);

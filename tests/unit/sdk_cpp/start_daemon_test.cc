@@ -115,6 +115,20 @@ TEST_CASE("without a daemon's program the error says where it was looked for") {
   }
 }
 
+TEST_CASE("a daemon's program that cannot be executed is named") {
+  const TemporaryFolder folder;
+  WriteFile(folder / "forkserverd", "no program");
+  const ScopedEnvironment environment{{"FORKSERVER_BIN", folder.path()},
+                                      {"PATH", "/no/path"},
+                                      {"HOME", "/no/home"}};
+  auto found = FindDaemonProgram("");
+  REQUIRE(!found);
+  CHECK_MESSAGE(found.error().message.find(folder.path() +
+                                           " (where it cannot be executed)") !=
+                    std::string::npos,
+                found.error().message);
+}
+
 TEST_CASE("without permission to start one a missing daemon is an error") {
   const TemporaryFolder folder;
   ConnectOptions options;

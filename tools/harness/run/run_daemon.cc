@@ -10,6 +10,7 @@
 #include "sdk/cpp/deadline.h"
 #include "sdk/cpp/process_end.h"
 #include "sdk/process/platform.h"
+#include "tools/forkserver/version_skew.h"
 
 namespace forkserver::harness {
 namespace {
@@ -48,6 +49,7 @@ Result<void> RunDaemon::ConnectToAny() {
     Result<Client> client = Client::Connect(options);
     if (client) {
       client_ = *std::move(client);
+      cli::TellVersionSkew(*client_);
       return Learn();
     }
     if (!IsAbsent(client.error()) || choice_.must_serve) return client.error();

@@ -9,7 +9,8 @@
 Keys are encoded in the order of the fields. Required keys are always sent and
 their absence is an error; optional ones are left out when they have their
 default. A text is a `str`; bytes that are no UTF-8 are in it as surrogates, as
-Python's own file names have them.
+Python's own file names have them. A key that is a word of Python's grammar is
+an attribute with an underscore after it: `from_`.
 """
 
 import dataclasses
@@ -256,15 +257,15 @@ class Message:
     TYPE: ClassVar[str] = ""
     # Elements that an array in it may have.
     MAX_ARRAY: ClassVar[int] = MAX_ARRAY
-    # (key, kind, required, default) in the order of encoding.
-    _KEYS: ClassVar[Sequence[Tuple[str, Kind, bool, Any]]] = ()
+    # (attribute, key, kind, required, default) in the order of encoding.
+    _KEYS: ClassVar[Sequence[Tuple[str, str, Kind, bool, Any]]] = ()
 
     def to_wire(self, where: str = "") -> Dict[str, Any]:
         """What is packed, and what JSON shows. Raises BadRequest."""
         where = where or self.TYPE
         body = {}
-        for key, kind, is_required, default in self._KEYS:
-            value = getattr(self, key)
+        for attribute, key, kind, is_required, default in self._KEYS:
+            value = getattr(self, attribute)
             if is_required or value != default:
                 body[key] = kind.encode(value, f"{where}.{key}")
         return body
@@ -276,11 +277,11 @@ class Message:
         if not isinstance(body, dict):
             raise BadRequest(f"'{where}' must be a map, not {_describe(body)}")
         values = {}
-        for key, kind, is_required, _ in cls._KEYS:
+        for attribute, key, kind, is_required, _ in cls._KEYS:
             if key in body:
                 value = body[key]
                 if is_required or value is not None:
-                    values[key] = kind.decode(value, f"{where}.{key}")
+                    values[attribute] = kind.decode(value, f"{where}.{key}")
             elif is_required:
                 raise MissingKey(f"the key '{key}' is missing in '{where}'")
         return cls(**values)
@@ -300,13 +301,14 @@ def message(name: str) -> Callable[[Type[M]], Type[M]]:
 
     def decorate(cls: Type[M]) -> Type[M]:
         cls.TYPE = name
-        keys: List[Tuple[str, Kind, bool, Any]] = []
+        keys: List[Tuple[str, str, Kind, bool, Any]] = []
         for each in dataclasses.fields(cls):
             default = each.default
             if default is dataclasses.MISSING:
                 default = each.default_factory()  # type: ignore[misc]
-            keys.append((each.name, each.metadata["kind"],
-                         each.metadata["required"], default))
+            keys.append((each.name, each.name.rstrip("_"),
+                         each.metadata["kind"], each.metadata["required"],
+                         default))
         cls._KEYS = keys
         return cls
 

@@ -18,13 +18,15 @@ from forkserver.protocol.service_messages import (ServiceReply,
                                                   ServiceRestart,
                                                   ServiceStart, ServiceStop)
 from forkserver.records import (Audit, AuditFinding, CrashFrame, CrashReport,
-                                DaemonStatus, Event, ExitRecord, Journey,
-                                PreloadReport, ServiceInfo, ServicePolicy,
-                                Snapshot, ThreadNote, WorkerInfo, ZygoteInfo)
+                                DaemonStatus, DaemonUpgrade, Event,
+                                ExitRecord, Journey, PreloadReport,
+                                ServiceInfo, ServicePolicy, Snapshot,
+                                ThreadNote, WorkerInfo, ZygoteInfo)
 
 __all__ = [
     "Audit", "AuditFinding", "Configure", "Crash", "CrashFrame",
-    "CrashReport", "DaemonStatus", "Done", "ErrorBody", "Event", "ExitRecord",
+    "CrashReport", "DaemonStatus", "DaemonUpgrade", "Done", "ErrorBody",
+    "Event", "ExitRecord",
     "LibraryAnswer", "ListedTest", "LoadedFile", "LoadedFolder", "TestFailure",
     "TestFiles", "TestList", "TestPlan", "TestProgress", "TestRun",
     "ThreadNote",
@@ -34,7 +36,7 @@ __all__ = [
     "ServiceStart", "ServiceStop", "Setup", "Shutdown", "Signal",
     "SignalWorker", "Snapshot", "SpareParked", "SpareSettled",
     "SpareWithdrawn", "Spawn", "Started", "Status", "Stop", "Subscribe",
-    "Wait", "WorkerInfo",
+    "Upgrade", "Wait", "WorkerInfo",
     "WorkerReply", "ZygoteFailed", "ZygoteHello", "ZygoteInfo", "ZygoteReady",
     "ZygoteReply", "ZygoteStart", "ZygoteStop"
 ]
@@ -223,6 +225,13 @@ class Subscribe(Message):
 @dataclass
 class Shutdown(Message):
     pass
+
+
+@message("upgrade")
+@dataclass
+class Upgrade(Message):
+    """Answered by DaemonUpgrade, by the daemon that has taken over."""
+    program: str = optional(TEXT, "")
 
 
 @message("error")

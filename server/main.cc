@@ -66,34 +66,32 @@ int AnswerTrial(const Result<Options>& options, const Call& call) {
   return kExitOk;
 }
 
-// In its place.
-int TakeOver(const Options& options, const Call& call) {
-  SetProcessName("forkserverd");
-  auto state = ReadState(call.state);
-  // It was read before; without it there is no way back either.
-  if (!state) return Fail(state.error(), kExitStartFailed);
+// In its place. The state is gone when it returns.
+std::unique_ptr<Daemon> TakeOver(const Options& options, const Call& call) {
+  const Result<protocol::HandedDaemon> state = ReadState(call.state);
+  if (!state) {
+    // It was read before; without it there is no way back either.
+    Fail(state.error(), kExitStartFailed);
+    ::_exit(kExitStartFailed);
+  }
   KeepOnExec(state->fds, false);
   if (!state->log_path.empty()) {
     static_cast<void>(LogToFile(state->log_path));
   }
-  const auto give_up = [&](const Error& error) {
-    Log(LogLevel::kError, "it cannot take over: " + error.ToString());
-    if (call.kind == Call::Kind::kTakeOver) {
-      const Error failed =
-          GoBack(*state, options.argv, call.state, error.ToString());
-      Log(LogLevel::kError, failed.ToString());
-    }
-    ::_exit(kExitStartFailed);
-  };
-  std::unique_ptr<Daemon> daemon =
-      Daemon::TakeOver(options, *state, call.why, give_up);
-  ReleaseStopSignals();
-  daemon->Run();
-  return kExitOk;
+  return Daemon::TakeOver(
+      options, *state, call.why, [&](const Error& error) {
+        Log(LogLevel::kError, "it cannot take over: " + error.ToString());
+        if (call.kind == Call::Kind::kTakeOver) {
+          const Error failed =
+              GoBack(*state, options.argv, call.state, error.ToString());
+          Log(LogLevel::kError, failed.ToString());
+        }
+        ::_exit(kExitStartFailed);
+      });
 }
 
 int Main(int argc, char** argv) {
-  const std::optional<Call> call = TakeCall();
+  std::optional<Call> call = TakeCall();
   Result<Options> options = ParseOptions(argc, argv);
   if (call && call->kind == Call::Kind::kTry) {
     return AnswerTrial(options, *call);
@@ -101,7 +99,14 @@ int Main(int argc, char** argv) {
   if (!options) return Fail(options.error(), kExitUsage);
   options->argv.assign(argv, argv + argc);
   SetLogLevel(options->log_level);
-  if (call) return TakeOver(*options, *call);
+  if (call) {
+    SetProcessName("forkserverd");
+    const std::unique_ptr<Daemon> daemon = TakeOver(*options, *call);
+    call.reset();
+    ReleaseStopSignals();
+    daemon->Run();
+    return kExitOk;
+  }
   if (options->show_help) {
     std::fputs(kHelpText, stdout);
     return kExitOk;

@@ -25,7 +25,7 @@ TEST_CASE("both versions are named, and an older daemon is to be upgraded") {
 TEST_CASE("a newer daemon is not to be upgraded") {
   const std::string version = kVersion;
   for (const std::string& newer :
-       {version + "0", "1" + version, version + ".1", std::string("999")}) {
+       {version + "9", "1" + version, version + ".1", std::string("999")}) {
     const std::string text = DescribeVersionSkew(newer);
     CHECK_MESSAGE(text.find(newer) != std::string::npos, text);
     CHECK_MESSAGE(!SaysUpgrade(text), text);

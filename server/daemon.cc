@@ -141,6 +141,7 @@ void Daemon::Run() {
 
 void Daemon::Settle() {
   for (;;) {
+    if (launcher_->has_events()) supervisor_.Process();
     const std::vector<SupervisorEvent> events = supervisor_.TakeEvents();
     for (const SupervisorEvent& event : events) {
       if (const auto* const tried = std::get_if<ProgramTried>(&event)) {
@@ -152,7 +153,10 @@ void Daemon::Settle() {
     dispatcher_->Deliver(services_->TakeEvents());
     dispatcher_->FlushAll();
     // A connection that broke while it was written to ends its workers.
-    if (!supervisor_.has_events() && !services_->has_events()) break;
+    if (!launcher_->has_events() && !supervisor_.has_events() &&
+        !services_->has_events()) {
+      break;
+    }
   }
   ArmTimer();
   const bool idle = options_.idle_exit_ms > 0 && supervisor_.done() &&

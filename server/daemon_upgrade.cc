@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <set>
 #include <string>
 #include <utility>
@@ -48,6 +50,28 @@ Result<std::pair<std::uint64_t, std::uint64_t>> IdentityOf(
     return SystemError("access(" + path + ", X_OK)", errno);
   }
   return std::pair(std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+}
+
+// What a program did instead of answering.
+std::string DescribeOutcome(const ProgramTried& tried) {
+  const EndStatus& status = tried.status;
+  std::string text = "ended";
+  if (status.code) text = "exited with code " + std::to_string(*status.code);
+  if (status.signal == SIGALRM) {
+    text = "said nothing for " + std::to_string(Examiner::kPatienceSeconds) +
+           " s";
+  } else if (status.signal) {
+    text = "was ended by signal " + std::to_string(*status.signal) + " (" +
+           ::strsignal(static_cast<int>(*status.signal)) + ")";
+  }
+  // A program that fails may say much.
+  constexpr std::size_t kMostSaid = 500;
+  std::string said = tried.said.substr(0, kMostSaid);
+  for (char& letter : said) {
+    if (static_cast<unsigned char>(letter) < ' ') letter = ' ';
+  }
+  while (!said.empty() && said.back() == ' ') said.pop_back();
+  return said.empty() ? text : text + " and said: " + said;
 }
 
 std::vector<std::int64_t> ListOf(const std::set<std::int64_t>& set) {
@@ -100,10 +124,9 @@ void Daemon::OnTried(const ProgramTried& tried) {
   const auto answer = ReadAnswer(tried.said);
   if (!answer) {
     EndUpgrade(Failed("try",
-                      program + " did not answer that it can take over: " +
-                          answer.error().message,
-                      "it has " + std::to_string(Examiner::kPatienceSeconds) +
-                          " s for that; try `" + program + " --version`"));
+                      program + " did not answer that it can take over: it " +
+                          DescribeOutcome(tried),
+                      "see what `" + program + " --version` says"));
     return;
   }
   if (!answer->why_not.empty()) {

@@ -94,9 +94,10 @@ struct StacksTaken {
   std::vector<std::string> lines;
 };
 
-// Told once for each Launcher::TryProgram: what it wrote.
+// Told once for each Launcher::TryProgram: what it wrote, and how it ended.
 struct ProgramTried {
   std::string said;
+  EndStatus status;
 };
 
 // Told once for each zygote that was launched; after it the key is unknown.

@@ -384,7 +384,7 @@ void Launcher::OnEnd(ProcessKey key) {
     return;
   }
   if (examiner_.Knows(key)) {
-    OnExamined(examiner_.OnEnded(key));
+    OnExamined(examiner_.OnEnded(key), *status);
     return;
   }
   const auto found = running_.find(key);

@@ -57,8 +57,10 @@ class Launcher {
   int fd() const { return poll_set_.fd(); }
   // Monotonic nanoseconds, or nullopt.
   std::optional<std::int64_t> NextDeadlineNs() const { return sweep_due_ns_; }
-  // The events since the last call, in order.
+  // The events since the last call, in order. Other calls may leave some as
+  // well: a request that fails at once, or reports that had to be read.
   std::vector<LaunchEvent> Process();
+  bool has_events() const { return !events_.empty(); }
 
   struct WorkerTraits {
     bool detach = false;
@@ -183,7 +185,7 @@ class Launcher {
   std::string FinishRelay(ProcessKey key);
   // Adds what the relays know to the ends of their workers.
   void FinishRelays();
-  void OnExamined(const Examiner::Outcome& outcome);
+  void OnExamined(const Examiner::Outcome& outcome, const EndStatus& status);
   void OnStatus(ProcessKey key);
   void OnEnd(ProcessKey key);
   void OnChildSignal();

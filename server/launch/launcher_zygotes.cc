@@ -264,7 +264,8 @@ Result<void> Launcher::TryProgram(const Examiner::Work& work, int keep_fd) {
   return started;
 }
 
-void Launcher::OnExamined(const Examiner::Outcome& outcome) {
+void Launcher::OnExamined(const Examiner::Outcome& outcome,
+                          const EndStatus& status) {
   const std::string& bytes = outcome.bytes;
   if (const ProcessKey zygote = outcome.purpose.audited; zygote != 0) {
     auto audit = protocol::DecodeBody<forkserver::Audit>(bytes);
@@ -277,7 +278,7 @@ void Launcher::OnExamined(const Examiner::Outcome& outcome) {
     return;
   }
   if (outcome.purpose.stacks == 0) {
-    events_.push_back(ProgramTried{outcome.bytes});
+    events_.push_back(ProgramTried{outcome.bytes, status});
     return;
   }
   StacksTaken taken{outcome.purpose.stacks, {}};

@@ -29,9 +29,6 @@ constexpr std::pair<std::string_view, Call::Kind> kCalls[] = {
 };
 
 constexpr std::string_view kAnswerMark = "\nforkserverd answers:\n";
-// A program that fails may say much.
-constexpr std::size_t kMostSaid = 500;
-
 // The file may be larger than what is in it: it begins with the length.
 using Length = std::uint64_t;
 
@@ -184,19 +181,13 @@ void WriteAnswer(const protocol::UpgradeAnswer& answer) {
   }
 }
 
-Result<protocol::UpgradeAnswer> ReadAnswer(std::string_view text) {
+std::optional<protocol::UpgradeAnswer> ReadAnswer(std::string_view text) {
   const std::size_t mark = text.rfind(kAnswerMark);
-  if (mark != text.npos) {
-    return protocol::DecodeBody<protocol::UpgradeAnswer>(
-        text.substr(mark + kAnswerMark.size()));
-  }
-  std::string said(text.substr(0, kMostSaid));
-  for (char& letter : said) {
-    if (static_cast<unsigned char>(letter) < ' ') letter = ' ';
-  }
-  while (!said.empty() && said.back() == ' ') said.pop_back();
-  return MakeError(error_code::kUpgradeFailed,
-                   said.empty() ? "it said nothing" : "it said: " + said);
+  if (mark == text.npos) return std::nullopt;
+  auto answer = protocol::DecodeBody<protocol::UpgradeAnswer>(
+      text.substr(mark + kAnswerMark.size()));
+  if (!answer) return std::nullopt;
+  return std::move(*answer);
 }
 
 }  // namespace forkserver::server

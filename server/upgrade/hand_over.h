@@ -48,8 +48,8 @@ Error GoBack(const protocol::HandedDaemon& handed,
 
 // To standard output, which is the caller's.
 void WriteAnswer(const protocol::UpgradeAnswer& answer);
-// Of all that was written there and to standard error. An error, with what was
-// said instead, if there is no answer.
-Result<protocol::UpgradeAnswer> ReadAnswer(std::string_view text);
+// Of all that was written there and to standard error; empty if that is not
+// the answer.
+std::optional<protocol::UpgradeAnswer> ReadAnswer(std::string_view text);
 
 }  // namespace forkserver::server

@@ -35,6 +35,9 @@ class LoadTest(DaemonTestCase):
         if is_sanitized(FORKSERVERD):
             self.upgrades //= 10
         self.done = collections.Counter()
+        null = open(os.devnull, "wb")
+        self.addCleanup(null.close)
+        self.null = null.fileno()
         self.over = False
 
     def connect(self):
@@ -82,6 +85,42 @@ class LoadTest(DaemonTestCase):
         self.assertEqual(caught.exception.code, "launch_failed")
         self.done["failed"] += 1
 
+    async def crash(self, client, _):
+        record = await client.run(["sh", "-c", "echo ouch >&2; kill -SEGV $$"],
+                                  stderr=self.null, crash_report=True)
+        self.assertEqual((record.signal, record.crash.signal_name),
+                         (11, "SIGSEGV"))
+        self.assertIn("ouch", record.crash.stderr_tail)
+        self.done["crashed"] += 1
+
+    async def start_zygote(self, client, number):
+        # It is audited and tried before it is ready.
+        zygote = await client.start_zygote(f"z{number}", [ZYGOTE_PROGRAM])
+        record = await (await zygote.fork("exit_code", args=b"7")).wait()
+        self.assertEqual(record.code, 7)
+        nested = await client.start_zygote(f"n{number}", parent=zygote.name)
+        record = await (await nested.fork("exit_code", args=b"8")).wait()
+        self.assertEqual(record.code, 8)
+        await nested.stop()
+        await zygote.stop()
+        self.done["zygotes"] += 1
+
+    async def start_service(self, client, number):
+        ready = ({"ready": "line", "ready_line": "up"},
+                 {"ready": "exec", "ready_command": ["true"]},
+                 {"ready": "fd"}, {})[number % 4]
+        name = f"s{number}"
+        info = await client.start_service(
+            name, ["sh", "-c", "echo up; echo up >&3; exec sleep 1000"],
+            **ready)
+        self.assertEqual((info.state, info.runs), ("running", 1))
+        os.kill(info.pid, 9)
+        info = await client.restart_service(name)
+        self.assertEqual(info.state, "running")
+        info = await client.stop_service(name, grace=5, remove=True)
+        self.assertEqual((info.state, info.pid), ("stopped", 0))
+        self.done["services"] += 1
+
     async def keep_busy(self, what, in_flight):
         async with await self.connect() as client:
             number = 0
@@ -95,18 +134,21 @@ class LoadTest(DaemonTestCase):
                                    for _ in range(in_flight)))
 
     async def follow(self, following):
-        """The workers that events say were launched, and have ended."""
+        """The workers, but for those of services, that events say were
+        launched, and have ended; and how many services' were."""
         async with await self.connect() as client:
             subscription = await client.subscribe()
             following.set()
-            launched, ended = [], []
+            launched, ended, of_services = [], [], 0
             while True:
                 event = await subscription.next(60)
                 self.assertNotEqual(event.event, "overrun")
-                if event.event == "worker_launched":
+                if event.worker and event.worker.name == "the last one":
+                    return launched, ended, of_services
+                if event.worker and event.worker.name:
+                    of_services += event.event == "worker_launched"
+                elif event.event == "worker_launched":
                     launched.append(event.worker.id)
-                    if event.worker.name == "the last one":
-                        return launched, ended
                 elif event.event == "worker_ended":
                     ended.append(event.worker.id)
 
@@ -128,7 +170,9 @@ class LoadTest(DaemonTestCase):
             await asyncio.gather(
                 self.keep_busy(self.spawn, 4), self.keep_busy(self.run_one, 4),
                 self.keep_busy(self.fork, 4), self.keep_busy(self.signal, 2),
-                self.keep_busy(self.fail, 1), self.upgrade())
+                self.keep_busy(self.fail, 1), self.keep_busy(self.crash, 1),
+                self.keep_busy(self.start_zygote, 2),
+                self.keep_busy(self.start_service, 2), self.upgrade())
             os.close(self.hold)
             for code, worker in enumerate(long):
                 self.assertEqual((await worker.wait()).code, code)
@@ -148,17 +192,21 @@ class LoadTest(DaemonTestCase):
         before = self.status()["launched"]
         self.gate, self.hold = os.pipe()
         try:
-            launched, ended, total = asyncio.run(self.work())
+            launched, ended, of_services, total = asyncio.run(self.work())
         finally:
             os.close(self.gate)
-        for kind in ("spawned", "run", "forked", "signalled", "failed"):
+        kinds = ("spawned", "run", "forked", "signalled", "crashed")
+        for kind in (*kinds, "failed", "zygotes", "services"):
             self.assertGreater(self.done[kind], 0, kind)
-        workers = 20 + sum(self.done.values()) - self.done["failed"]
+        workers = (20 + sum(self.done[kind] for kind in kinds) +
+                   2 * self.done["zygotes"])
         # The last one tells that all others were told of.
-        self.assertEqual(len(launched), workers + 1)
-        self.assertEqual(len(set(launched)), workers + 1)
-        self.assertEqual(sorted(ended), sorted(launched[:-1]))
-        self.assertEqual(total - before, workers + self.done["failed"])
+        self.assertEqual(len(launched), workers)
+        self.assertEqual(len(set(launched)), workers)
+        self.assertEqual(sorted(ended), sorted(launched))
+        self.assertGreaterEqual(of_services, 2 * self.done["services"])
+        self.assertEqual(total - before,
+                         workers + of_services + self.done["failed"])
 
         after = self.cli_json("status", "writer")
         self.assertEqual((after["pid"], after["runs"], after["state"]),

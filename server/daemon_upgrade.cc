@@ -58,8 +58,8 @@ std::string DescribeOutcome(const ProgramTried& tried) {
   std::string text = "ended";
   if (status.code) text = "exited with code " + std::to_string(*status.code);
   if (status.signal == SIGALRM) {
-    text = "said nothing for " + std::to_string(Examiner::kPatienceSeconds) +
-           " s";
+    text =
+        "said nothing for " + std::to_string(Examiner::kPatienceSeconds) + " s";
   } else if (status.signal) {
     text = "was ended by signal " + std::to_string(*status.signal) + " (" +
            ::strsignal(static_cast<int>(*status.signal)) + ")";

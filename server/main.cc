@@ -78,16 +78,15 @@ std::unique_ptr<Daemon> TakeOver(const Options& options, const Call& call) {
   if (!state->log_path.empty()) {
     static_cast<void>(LogToFile(state->log_path));
   }
-  return Daemon::TakeOver(
-      options, *state, call.why, [&](const Error& error) {
-        Log(LogLevel::kError, "it cannot take over: " + error.ToString());
-        if (call.kind == Call::Kind::kTakeOver) {
-          const Error failed =
-              GoBack(*state, options.argv, call.state, error.ToString());
-          Log(LogLevel::kError, failed.ToString());
-        }
-        ::_exit(kExitStartFailed);
-      });
+  return Daemon::TakeOver(options, *state, call.why, [&](const Error& error) {
+    Log(LogLevel::kError, "it cannot take over: " + error.ToString());
+    if (call.kind == Call::Kind::kTakeOver) {
+      const Error failed =
+          GoBack(*state, options.argv, call.state, error.ToString());
+      Log(LogLevel::kError, failed.ToString());
+    }
+    ::_exit(kExitStartFailed);
+  });
 }
 
 int Main(int argc, char** argv) {

@@ -41,6 +41,10 @@ class ManyServicesTest(DaemonTestCase):
                 env=self.sandbox.environment))
             pids = {each.name: each.pid for each in await client.services()}
             self.assertEqual(sorted(pids), names)
+            # All of them go over to another program.
+            await client.upgrade()
+            self.assertEqual(pids, {each.name: each.pid
+                                    for each in await client.services()})
             # Others are served meanwhile.
             self.assertEqual(self.cli("run", "--", "true").returncode, 0)
             killed = random.Random(1).sample(names, self.count // 50)

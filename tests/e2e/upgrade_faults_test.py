@@ -194,6 +194,24 @@ class AtOnceTest(FaultTestCase):
 
 class DiesTest(FaultTestCase):
 
+    def test_kills_at_random_moments_leave_nothing_behind(self):
+        # With all that it started, whichever program it is at that moment.
+        for i in range(40):
+            worker = self.client.spawn(["sleep", "1000"])
+            self.client.close()
+            thread = threading.Thread(target=self.cli, args=("daemon",
+                                                             "upgrade"))
+            thread.start()
+            time.sleep(0.005 + i * 0.0005)
+            self.kill_daemon()
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+            wait_for(lambda pid=worker.pid: not os.path.exists(f"/proc/{pid}"),
+                     "the keeper has ended the worker")
+            self.start_daemon()
+            self.client = forkserver.connect(self.sandbox.socket,
+                                             autostart=False)
+
     def test_it_is_as_if_the_daemon_was_killed(self):
         worker = self.client.spawn(["sleep", "1000"])
         detached = self.cli("start", "kept", "--detach", "--", "sleep", "1000")

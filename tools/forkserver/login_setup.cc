@@ -52,6 +52,7 @@ std::string ServiceUnit(const std::string& program) {
          "ExecStart=" +
          literally + QuoteForSystemd(program) +
          " --foreground\n"
+         "ExecReload=/bin/kill -HUP $MAINPID\n"
          "Restart=on-failure\n"
          "RestartPreventExitStatus=1 2\n"
          "TimeoutStartSec=5s\n"

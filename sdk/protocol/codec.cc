@@ -632,15 +632,18 @@ std::string DescribeMessages() {
   return json + "\n}\n";
 }
 
+#define FORKSERVER_INSTANTIATE_ALONE(Body)            \
+  template std::string EncodeBody<Body>(const Body&); \
+  template Result<Body> DecodeBody<Body>(std::string_view);
 #define FORKSERVER_INSTANTIATE(Body)                                    \
+  FORKSERVER_INSTANTIATE_ALONE(Body)                                    \
   template std::string EncodeFrame<Body>(const Envelope&, const Body&); \
-  template std::string EncodeBody<Body>(const Body&);                   \
-  template Result<Body> DecodeBody<Body>(std::string_view);             \
   template Result<Body> Message::Decode<Body>() const;
 FORKSERVER_PROTOCOL_BODIES(FORKSERVER_INSTANTIATE)
 FORKSERVER_LOG_BODIES(FORKSERVER_INSTANTIATE)
-FORKSERVER_UPGRADE_BODIES(FORKSERVER_INSTANTIATE)
-FORKSERVER_INSTANTIATE(SavedService)
+FORKSERVER_UPGRADE_BODIES(FORKSERVER_INSTANTIATE_ALONE)
+FORKSERVER_INSTANTIATE_ALONE(SavedService)
 #undef FORKSERVER_INSTANTIATE
+#undef FORKSERVER_INSTANTIATE_ALONE
 
 }  // namespace forkserver::protocol

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import select
 import shutil
 import signal
@@ -13,6 +14,8 @@ from daemon_fixture import (FORKSERVERD, DaemonTestCase, SandboxTestCase,
 
 
 class UpgradeTest(DaemonTestCase):
+    # It has no terminal, whoever runs this.
+    daemon_options = {"start_new_session": True}
 
     def upgrade(self):
         result = self.cli("daemon", "upgrade")
@@ -142,6 +145,20 @@ class UpgradeTest(DaemonTestCase):
         self.assertEqual([each["id"] for each in self.cli_json("ps")],
                          [worker])
         self.assertIn("upgrade", self.log_text())
+
+
+class TerminalTest(SandboxTestCase):
+
+    def test_the_end_of_its_terminal_stops_it(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(FORKSERVERD, [FORKSERVERD, "--socket",
+                                    self.sandbox.socket, "--foreground"],
+                      self.sandbox.environment)
+        wait_for(lambda: self.cli("status").returncode == 0, "it serves")
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 0)
 
 
 class RefusedUpgradeTest(DaemonTestCase):

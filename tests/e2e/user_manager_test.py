@@ -150,6 +150,14 @@ class UserManagerTest(SandboxTestCase):
         modes = self.inside("stat", "-c", "%a", SOCKET,
                             os.path.dirname(SOCKET)).stdout.split()
         self.assertEqual(modes, ["600", "700"])
+        reloaded = self.inside("systemctl", "--user", "reload",
+                               "forkserverd.service")
+        self.assertEqual(reloaded.returncode, 0, reloaded.stdout)
+        wait_for(lambda: "upgrades      1\n" in self.forkserver("status"),
+                 "it is upgraded")
+        self.assertEqual(self.show("forkserverd.service", "ActiveState"),
+                         "active")
+        self.assertEqual(self.show("forkserverd.service", "MainPID"), pid)
         said = self.forkserver("enable")
         self.assertIn("Nothing to write", said)
         self.assertIn("listens already", said)

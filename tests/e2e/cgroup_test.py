@@ -60,11 +60,12 @@ class OwnCgroupTest(EscapeCase):
         self.assertEqual(cgroup_of(info["pid"]), cgroup_of(self.daemon.pid))
         self.cli("stop", worker.stdout.strip(), "--grace", "0")
 
-    def stop_a_service_that_escapes(self, *words):
+    def stop_a_service_that_escapes(self, *words, meanwhile=lambda: None):
         _, pids = self.escaped()
         result = self.cli("start", "web", "--grace", "300ms", *words)
         self.assertEqual(result.returncode, 0, result.stderr)
         found = pids()
+        meanwhile()
         (service,) = self.cli_json("services")
         (name,) = self.cgroup.below("worker.")
         for pid in (service["pid"], *found):
@@ -72,6 +73,19 @@ class OwnCgroupTest(EscapeCase):
         self.assertEqual(self.cli("stop", "web").returncode, 0)
         self.assertEqual([pid for pid in found if alive(pid)], [])
         self.assertEqual(self.cgroup.below("worker."), [])
+
+    def test_the_program_that_replaces_the_daemon_has_its_cgroups(self):
+        script, _ = self.escaped()
+        status = self.status()
+
+        def upgrade():
+            result = self.cli("daemon", "upgrade")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.stop_a_service_that_escapes("--", "sh", "-c", script,
+                                         meanwhile=upgrade)
+        after = self.status()
+        for key in ("cgroup_limits", "cgroup_missing"):
+            self.assertEqual(after[key], status[key])
 
     def test_stop_ends_what_no_parent_and_no_variable_leads_to(self):
         script, _ = self.escaped()

@@ -57,7 +57,6 @@ Daemon::Daemon(const Options& options, SocketClaim claim,
                std::unique_ptr<Launcher> launcher, std::string instance)
     : options_(options),
       program_(ExecutablePath()),
-      own_program_(OpenOwnProgram()),
       has_terminal_(UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC)).valid()),
       claim_(std::move(claim)),
       launcher_(std::move(launcher)),
@@ -125,6 +124,8 @@ Result<void> Daemon::AddControl(std::string log_path, OwnerId last_connection) {
                      "the system does not let forkserverd watch descriptors",
                      "raise fs.epoll.max_user_watches, or end some programs");
   }
+  // Last: without it there is no way back from an upgrade, but all else works.
+  own_program_ = OpenOwnProgram();
   return {};
 }
 

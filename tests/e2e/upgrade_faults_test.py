@@ -1,7 +1,9 @@
 """Upgrades to programs that cannot take over, and to none: the daemon goes on
 with everything that it has."""
 
+import itertools
 import os
+import resource
 import shutil
 import signal
 import threading
@@ -108,6 +110,34 @@ class RefusedTest(FaultTestCase):
 
     def test_a_folder(self):
         self.assertIn("is not a file", self.refuse(self.folder).message)
+
+
+class NoDescriptorsTest(FaultTestCase):
+
+    def test_with_any_number_of_free_ones_nothing_is_lost(self):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for free in range(12):
+            worker = self.client.spawn(["sleep", "1000"])
+            used = {int(name)
+                    for name in os.listdir(f"/proc/{self.daemon.pid}/fd")}
+            numbers = (n for n in itertools.count() if n not in used)
+            limit = next(itertools.islice(numbers, free, None))
+            before = self.client.status().upgrades
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE,
+                             (limit, hard))
+            try:
+                self.client.upgrade()
+                upgraded = 1
+            except forkserver.Error as error:
+                self.assertEqual(error.code, "upgrade_failed", error)
+                upgraded = 0
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE,
+                             (hard, hard))
+            status = self.client.status()
+            self.assertEqual((status.upgrades, status.workers, status.pid),
+                             (before + upgraded, 1, self.daemon.pid))
+            self.assertEqual(worker.stop(0).reason, "stopped")
+        self.assertEqual(upgraded, 1)
 
 
 class AtOnceTest(FaultTestCase):

@@ -46,7 +46,8 @@ class CleanTest(WireTestCase):
             name for name in files
             if name.startswith("/") and not LIBRARIES.search(name)
             and os.path.basename(name) != "forkserverd"
-            and not name.startswith("/dev/zero")]  # the keeper's table
+            # The keeper's table.
+            and name != "/memfd:forkserver-workers (deleted)"]
         self.assertEqual(unexpected, [])
 
     def test_every_descriptor_is_close_on_exec_and_belongs_to_nobody_else(
@@ -58,6 +59,32 @@ class CleanTest(WireTestCase):
             info = read_file(f"/proc/{self.daemon.pid}/fdinfo/{name}")
             flags = int(re.search(rb"flags:\s*(\d+)", info).group(1), 8)
             self.assertTrue(flags & os.O_CLOEXEC, (name, info))
+
+
+class CleanAfterUpgradeTest(CleanTest):
+
+    def work(self):
+        client = super().work()
+        self.client().request("upgrade")
+        return client
+
+    def test_its_workers_get_what_they_did_before(self):
+        client = self.client()
+
+        def ask():
+            return [re.sub("env FORKSERVER_WORKER=.*", "",
+                           client.run([child_program(name)])[0])
+                    for name in ("print_fds", "print_signals",
+                                 "print_process")]
+        before = ask()
+        status = read_file(f"/proc/{self.daemon.pid}/status").decode()
+        client.request("upgrade")
+        self.assertEqual(ask(), before)
+        after = read_file(f"/proc/{self.daemon.pid}/status").decode()
+        for name in ("Name", "Umask", "Tgid", "SigBlk", "SigIgn", "SigCgt",
+                     "NoNewPrivs", "Threads"):
+            self.assertEqual(re.findall(f"^{name}:.*", after, re.M),
+                             re.findall(f"^{name}:.*", status, re.M))
 
 
 class DirtyParentTest(WireTestCase):

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Create(const Options& options,
 Daemon::Daemon(const Options& options, SocketClaim claim,
                std::unique_ptr<Launcher> launcher, std::string instance)
     : options_(options),
-      program_(ExecutablePath()),
+      program_(options.program),
       has_terminal_(UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC)).valid()),
       claim_(std::move(claim)),
       launcher_(std::move(launcher)),
@@ -210,6 +210,7 @@ void Daemon::OnHangUp() {
 void Daemon::BeginShutdown() {
   if (supervisor_.shutting_down()) return;
   manager_.TellStopping();
+  if (upgrade_) launcher_->EndTrial();
   supervisor_.BeginShutdown();
   services_->BeginShutdown();
   shutdown_timer_.emplace(loop_, [this] {

@@ -52,8 +52,8 @@ class Daemon {
   // The one that is under way.
   struct Upgrade {
     std::string program;
-    // Which file it was when it was tried.
-    std::pair<std::uint64_t, std::uint64_t> file;
+    std::string file;  // IdentityOf, when it was tried
+    bool late = false;
     bool tried = false;
   };
 
@@ -73,6 +73,7 @@ class Daemon {
   // it, and if it can take over hands over.
   Result<void> BeginUpgrade(std::string program);
   void OnTried(const ProgramTried& tried);
+  Result<void> PrepareHandOver();
   void HandOver();
   void EndUpgrade(const Error& why);
   protocol::HandedDaemon WriteDown(HandedFds& fds) const;
@@ -80,11 +81,11 @@ class Daemon {
 
   Options options_;
   std::string log_path_;
-  std::string program_;   // the file that it was started from
+  std::string program_;   // the path that it was started from
   UniqueFd own_program_;  // what is executed, whatever is there now
   std::int64_t upgrades_ = 0;
   std::optional<Upgrade> upgrade_;
-  bool has_terminal_ = false;  // a SIGHUP is its end then
+  bool has_terminal_;  // a SIGHUP is its end then
   SocketClaim claim_;
   ServiceManager manager_;
   std::unique_ptr<Launcher> launcher_;
@@ -101,6 +102,10 @@ class Daemon {
   bool idle_ = false;
   std::optional<Timer> shutdown_timer_;
   bool finished_ = false;
+  std::optional<Timer> trial_timer_;
+  // A round of the loop: see PrepareHandOver.
+  UniqueFd round_end_;
+  std::optional<FdWatcher> round_;
   std::optional<Timer> hand_over_timer_;
   std::optional<SignalWatcher> sigterm_;
   std::optional<SignalWatcher> sigint_;

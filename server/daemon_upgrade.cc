@@ -1,23 +1,23 @@
 // The part of Daemon that lets another program take it over, in the same
 // process, and that takes over.
 #include <forkserver/version.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "sdk/base/unix_socket.h"
 #include "sdk/protocol/codec.h"
 #include "server/daemon.h"
-#include "server/exit_codes.h"
 #include "server/logging.h"
 #include "server/pristine.h"
-#include "server/upgrade/execute_fd.h"
 #include "server/upgrade/hand_over.h"
+#include "server/upgrade/judgement.h"
+#include "server/upgrade/program_file.h"
 
 namespace forkserver::server {
 namespace {
@@ -35,31 +35,15 @@ Error Failed(const char* step, const Error& cause) {
   return error;
 }
 
-// Which file a path is now. Nobody changes one that is being executed, so that
-// it is the same program as long as this is the same.
-Result<std::pair<std::uint64_t, std::uint64_t>> IdentityOf(
-    const std::string& path) {
-  struct stat info = {};
-  if (::stat(path.c_str(), &info) != 0) {
-    return SystemError("stat(" + path + ")", errno);
-  }
-  if (!S_ISREG(info.st_mode)) {
-    return MakeError(error_code::kUpgradeFailed, path + " is not a file");
-  }
-  if (::access(path.c_str(), X_OK) != 0) {
-    return SystemError("access(" + path + ", X_OK)", errno);
-  }
-  return std::pair(std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
-}
-
 // What a program did instead of answering.
-std::string DescribeOutcome(const ProgramTried& tried) {
+std::string DescribeOutcome(const ProgramTried& tried, bool late) {
   const EndStatus& status = tried.status;
   std::string text = "ended";
-  if (status.code) text = "exited with code " + std::to_string(*status.code);
-  if (status.signal == SIGALRM) {
+  if (late || status.signal == SIGALRM) {
     text =
         "said nothing for " + std::to_string(Examiner::kPatienceSeconds) + " s";
+  } else if (status.code) {
+    text = "exited with code " + std::to_string(*status.code);
   } else if (status.signal) {
     text = "was ended by signal " + std::to_string(*status.signal) + " (" +
            ::strsignal(static_cast<int>(*status.signal)) + ")";
@@ -92,10 +76,17 @@ Result<void> Daemon::BeginUpgrade(std::string program) {
         "ask again when it is over");
   }
   if (program.empty()) program = program_;
-  if (program.front() != '/') {
+  if (program.empty() || program.front() != '/') {
     return MakeError(
         error_code::kBadRequest,
         "'upgrade.program' must be an absolute path, not '" + program + "'");
+  }
+  if (!launcher_->can_be_replaced()) {
+    return Failed("begin",
+                  "this forkserverd has what the next one would need in "
+                  "memory that ends with it: there was no file for it when it "
+                  "was started, under a limit of file sizes perhaps",
+                  "stop and start it");
   }
   auto file = IdentityOf(program);
   if (!file) return Failed("open", file.error());
@@ -114,37 +105,66 @@ Result<void> Daemon::BeginUpgrade(std::string program) {
   if (!trying) return Failed("try", trying.error());
   upgrade_.emplace();
   upgrade_->program = std::move(program);
-  upgrade_->file = *file;
+  upgrade_->file = std::move(*file);
+  trial_timer_.emplace(loop_, [this] {
+    if (!upgrade_ || upgrade_->tried) return;
+    upgrade_->late = true;
+    launcher_->EndTrial();
+  });
+  trial_timer_->Start(std::chrono::seconds(Examiner::kPatienceSeconds));
   return {};
 }
 
 void Daemon::OnTried(const ProgramTried& tried) {
   if (!upgrade_ || upgrade_->tried) return;
+  trial_timer_.reset();
   const std::string& program = upgrade_->program;
   const auto answer = ReadAnswer(tried.said);
   if (!answer) {
-    EndUpgrade(Failed("try",
-                      program + " did not answer that it can take over: it " +
-                          DescribeOutcome(tried),
-                      "see what `" + program + " --version` says"));
-    return;
+    return EndUpgrade(Failed("try",
+                             program +
+                                 " did not answer that it can take over: it " +
+                                 DescribeOutcome(tried, upgrade_->late),
+                             "see what `" + program + " --version` says"));
   }
   if (!answer->why_not.empty()) {
-    EndUpgrade(Failed("try",
-                      program + " (forkserverd " + answer->version +
-                          ") cannot take over: " + answer->why_not,
-                      answer->hint));
-    return;
+    return EndUpgrade(Failed("try",
+                             program + " (forkserverd " + answer->version +
+                                 ") cannot take over: " + answer->why_not,
+                             answer->hint));
+  }
+  if (answer->file != upgrade_->file) {
+    // While that executes others it may reap what is ours.
+    return EndUpgrade(Failed(
+        "try", program + " executes another program, or was changed meanwhile",
+        "ask for the program itself"));
+  }
+  if (auto prepared = PrepareHandOver(); !prepared) {
+    return EndUpgrade(Failed("begin", prepared.error()));
   }
   upgrade_->tried = true;
-  // From now on they wait for whoever is there then. What came before is in
-  // the loop's hands: it has dealt with that after one more round.
-  HoldStopSignals();
-  hand_over_timer_.emplace(loop_, [this] {
+}
+
+Result<void> Daemon::PrepareHandOver() {
+  // From now on signals wait for whoever is there then. Those that were caught
+  // before are in the loop's pipe: it has seen to them when it has polled once
+  // more and has come to its timers after that.
+  Result<Pipe> pipe = MakePipe();
+  if (!pipe) return pipe.error();
+  round_end_ = std::move(pipe->read_end);
+  round_.emplace(loop_, round_end_.get(), [this](bool, bool) {
+    round_.reset();
+    round_end_.Reset();
     hand_over_timer_.emplace(loop_, [this] { HandOver(); });
     hand_over_timer_->Start(std::chrono::milliseconds(0));
   });
-  hand_over_timer_->Start(std::chrono::milliseconds(0));
+  if (!round_->valid()) {
+    return MakeError(error_code::kLimitReached,
+                     "the system does not let forkserverd watch a pipe");
+  }
+  // Its other end is closed here, which is what it waits for.
+  HoldStopSignals();
+  return {};
 }
 
 void Daemon::EndUpgrade(const Error& why) {
@@ -156,15 +176,17 @@ void Daemon::EndUpgrade(const Error& why) {
 protocol::HandedDaemon Daemon::WriteDown(HandedFds& fds) const {
   protocol::HandedDaemon handed;
   handed.version = kVersion;
-  handed.program = program_;
+  handed.program = upgrade_ ? upgrade_->program : program_;
+  handed.old_path = program_;
+  handed.has_terminal = has_terminal_;
   handed.old_program = fds.Add(own_program_);
   handed.upgrades = upgrades_;
   handed.log_path = log_path_;
   handed.notify = manager_.address();
   protocol::HandedControl control;
-  control.claim = claim_.HandOver(fds);
+  control.claim = claim_.WriteDown(fds);
   control.last_connection = static_cast<std::int64_t>(listener_->last_id());
-  dispatcher_->HandOver(fds, control);
+  dispatcher_->WriteDown(fds, control);
   std::set<std::int64_t> protocols;
   for (const auto& connection : control.connections) {
     // 0: it has not said hello.
@@ -173,9 +195,9 @@ protocol::HandedDaemon Daemon::WriteDown(HandedFds& fds) const {
   handed.client_protocols = ListOf(protocols);
   handed.zygote_protocols = ListOf(launcher_->ZygoteProtocols());
   handed.control.data = protocol::EncodeBody(control);
-  handed.supervisor.data = protocol::EncodeBody(supervisor_.HandOver());
-  handed.launcher.data = protocol::EncodeBody(launcher_->HandOver(fds));
-  handed.services.data = protocol::EncodeBody(services_->HandOver(fds));
+  handed.supervisor.data = protocol::EncodeBody(supervisor_.WriteDown());
+  handed.launcher.data = protocol::EncodeBody(launcher_->WriteDown(fds));
+  handed.services.data = protocol::EncodeBody(services_->WriteDown(fds));
   handed.fds = fds.numbers();
   return handed;
 }
@@ -209,45 +231,60 @@ std::unique_ptr<Daemon> Daemon::TakeOver(
     const Options& options, protocol::HandedDaemon handed,
     const std::string& refused,
     const std::function<void(const Error&)>& give_up) {
-  // While `give_up` runs everything that was made is still there.
+  // What may fail comes first. While `give_up` runs everything that was made is
+  // still there, and nothing was sent, closed or killed.
+  const bool is_back = !refused.empty();
+  if (const auto judged = Judge(handed); !judged.why_not.empty() && !is_back) {
+    give_up(Failed("take_over", judged.why_not, judged.hint));
+  }
   auto control =
-      protocol::DecodeBody<protocol::HandedControl>(handed.control.data);
+      protocol::DecodeBody<protocol::HandedControl>(handed.control.data)
+          .value();
   auto supervisor =
-      protocol::DecodeBody<protocol::HandedSupervisor>(handed.supervisor.data);
+      protocol::DecodeBody<protocol::HandedSupervisor>(handed.supervisor.data)
+          .value();
   auto launcher =
-      protocol::DecodeBody<protocol::HandedLauncher>(handed.launcher.data);
+      protocol::DecodeBody<protocol::HandedLauncher>(handed.launcher.data)
+          .value();
   auto services =
-      protocol::DecodeBody<protocol::HandedServices>(handed.services.data);
-  if (!control) give_up(control.error());
-  if (!supervisor) give_up(supervisor.error());
-  if (!launcher) give_up(launcher.error());
-  if (!services) give_up(services.error());
-  const std::string instance = supervisor->instance;
-  auto launching = Launcher::TakeOver(instance, std::move(*launcher));
-  if (!launching) give_up(launching.error());
-  std::unique_ptr<Daemon> daemon(
-      new Daemon(options, SocketClaim::TakeOver(control->claim),
-                 std::move(*launching), instance));
+      protocol::DecodeBody<protocol::HandedServices>(handed.services.data)
+          .value();
+  const std::string instance = supervisor.instance;
+  auto prepared = Launcher::Prepare(instance, launcher);
+  if (!prepared) give_up(prepared.error());
+  std::unique_ptr<Daemon> daemon(new Daemon(options,
+                                            SocketClaim::Resume(control.claim),
+                                            std::move(*prepared), instance));
   daemon->manager_ = ServiceManager(handed.notify);
-  daemon->upgrades_ = handed.upgrades + (refused.empty() ? 1 : 0);
-  if (!refused.empty()) daemon->program_ = handed.program;
-  daemon->supervisor_.TakeOver(std::move(*supervisor));
+  daemon->upgrades_ = handed.upgrades + (is_back ? 0 : 1);
+  daemon->program_ = is_back ? handed.old_path : handed.program;
+  daemon->has_terminal_ = handed.has_terminal;
   if (auto added = daemon->AddServices(); !added) give_up(added.error());
-  daemon->services_->TakeOver(std::move(*services));
   if (auto added = daemon->AddControl(
-          handed.log_path, static_cast<OwnerId>(control->last_connection));
+          handed.log_path, static_cast<OwnerId>(control.last_connection));
       !added) {
     give_up(added.error());
   }
-  daemon->dispatcher_->TakeOver(*control);
-  const UniqueFd no_way_back = TakeHanded(handed.old_program);
-  if (refused.empty()) {
+  if (auto resumed = daemon->launcher_->Resume(launcher); !resumed) {
+    give_up(resumed.error());
+  }
+  daemon->supervisor_.Resume(std::move(supervisor));
+  if (auto resumed = daemon->services_->Resume(std::move(services)); !resumed) {
+    give_up(resumed.error());
+  }
+  if (auto resumed = daemon->dispatcher_->Resume(control); !resumed) {
+    give_up(resumed.error());
+  }
+
+  // There is no way back from here.
+  TakeHanded(handed.old_program).Reset();
+  if (is_back) {
+    daemon->EndUpgrade(Failed("take_over", refused));
+  } else {
     Log(LogLevel::kInfo, std::string("upgraded from forkserverd ") +
                              handed.version + " to " + kVersion);
     daemon->dispatcher_->AnswerUpgrade(
         protocol::UpgradeReply{handed.version, kVersion});
-  } else {
-    daemon->EndUpgrade(Failed("take_over", refused));
   }
   daemon->Settle();
   return daemon;

@@ -25,6 +25,7 @@
 #include "server/surroundings.h"
 #include "server/upgrade/hand_over.h"
 #include "server/upgrade/judgement.h"
+#include "server/upgrade/program_file.h"
 
 namespace forkserver::server {
 namespace {
@@ -62,12 +63,18 @@ int AnswerTrial(const Result<Options>& options, const Call& call) {
   } else {
     answer = Judge(*state);
   }
+  if (auto own = OwnIdentity()) {
+    answer.file = *std::move(own);
+  } else {
+    answer.why_not = own.error().ToString();
+  }
   WriteAnswer(answer);
   return kExitOk;
 }
 
 // In its place. The state is gone when it returns.
-std::unique_ptr<Daemon> TakeOver(const Options& options, const Call& call) {
+std::unique_ptr<Daemon> TakeOver(const Result<Options>& options, char** argv,
+                                 const Call& call) {
   const Result<protocol::HandedDaemon> state = ReadState(call.state);
   if (!state) {
     // It was read before; without it there is no way back either.
@@ -78,15 +85,16 @@ std::unique_ptr<Daemon> TakeOver(const Options& options, const Call& call) {
   if (!state->log_path.empty()) {
     static_cast<void>(LogToFile(state->log_path));
   }
-  return Daemon::TakeOver(options, *state, call.why, [&](const Error& error) {
+  const auto give_up = [&](const Error& error) {
     Log(LogLevel::kError, "it cannot take over: " + error.ToString());
     if (call.kind == Call::Kind::kTakeOver) {
-      const Error failed =
-          GoBack(*state, options.argv, call.state, error.ToString());
+      const Error failed = GoBack(*state, argv, call.state, error.ToString());
       Log(LogLevel::kError, failed.ToString());
     }
     ::_exit(kExitStartFailed);
-  });
+  };
+  if (!options) give_up(options.error());
+  return Daemon::TakeOver(*options, *state, call.why, give_up);
 }
 
 int Main(int argc, char** argv) {
@@ -95,17 +103,21 @@ int Main(int argc, char** argv) {
   if (call && call->kind == Call::Kind::kTry) {
     return AnswerTrial(options, *call);
   }
-  if (!options) return Fail(options.error(), kExitUsage);
-  options->argv.assign(argv, argv + argc);
-  SetLogLevel(options->log_level);
+  if (options) {
+    options->argv.assign(argv, argv + argc);
+    options->program = StartedAs(argv[0]);
+    SetLogLevel(options->log_level);
+  }
   if (call) {
     SetProcessName("forkserverd");
-    const std::unique_ptr<Daemon> daemon = TakeOver(*options, *call);
+    IgnoreSignals();
+    const std::unique_ptr<Daemon> daemon = TakeOver(options, argv, *call);
     call.reset();
     ReleaseStopSignals();
     daemon->Run();
     return kExitOk;
   }
+  if (!options) return Fail(options.error(), kExitUsage);
   if (options->show_help) {
     std::fputs(kHelpText, stdout);
     return kExitOk;

@@ -20,6 +20,7 @@ struct Options {
   bool allow_confined = false;            // --allow-confined
   bool keep_surroundings = false;         // --keep-surroundings
   std::vector<std::string> argv;          // as it was called
+  std::string program;                    // the path by which it was
   bool show_version = false;              // --version
   bool show_help = false;                 // --help
 };

@@ -69,10 +69,15 @@ void BecomePristine(int keep) {
   StopTimers();
   ForgetPendingSignals();
   ResetSignals();
-  ::signal(SIGPIPE, SIG_IGN);
+  IgnoreSignals();
   ::umask(077);
   // A session's daemon must not keep a file system busy.
   static_cast<void>(::chdir("/") == 0);
+}
+
+void IgnoreSignals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 void RaiseOwnLimits() {

@@ -13,6 +13,9 @@ namespace forkserver::server {
 // signals, umask, and working directory.
 void BecomePristine(int keep);
 
+// Of the daemon, which reads what failed instead: SIGPIPE and SIGXFSZ.
+void IgnoreSignals();
+
 // For itself, not for workers: as much as the hard limits allow of what a
 // daemon can run out of, and orphaned descendants as children. Call in the
 // process that will serve.

@@ -46,7 +46,8 @@ enum class SetupStep : std::int32_t {
 };
 std::string_view NameOf(SetupStep step);
 
-// What failed in the child. Written as it is on a status pipe.
+// What failed in the child. Written as it is on a status pipe, and read perhaps
+// by another version: it is not changed.
 struct SetupFailure {
   SetupStep step = SetupStep::kNone;
   std::int32_t error_number = 0;

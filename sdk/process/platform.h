@@ -103,8 +103,9 @@ UniqueFd ReopenForWriting(int fd);
 UniqueFd MakeSealedFile(const char* name, std::size_t size);
 
 // A file of this size for mmap(2) that has no name in any folder; invalid, with
-// errno, if there can be none.
-UniqueFd MakeSharedFile(const char* name, std::size_t size);
+// errno, if there can be none. `reserve`: its memory is there from the
+// beginning, otherwise when it is written to.
+UniqueFd MakeSharedFile(const char* name, std::size_t size, bool reserve);
 
 // --- another process ---
 

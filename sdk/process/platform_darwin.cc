@@ -184,7 +184,7 @@ UniqueFd ReopenForWriting(int) { return UniqueFd(); }
 
 UniqueFd MakeSealedFile(const char*, std::size_t) { return UniqueFd(); }
 
-UniqueFd MakeSharedFile(const char* name, std::size_t size) {
+UniqueFd MakeSharedFile(const char* name, std::size_t size, bool) {
   // Its name must be new, and is taken away again at once.
   const std::string path =
       "/" + std::string(name).substr(0, 20) + "." + std::to_string(::getpid());

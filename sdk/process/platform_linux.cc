@@ -233,9 +233,13 @@ UniqueFd MakeSealedFile(const char* name, std::size_t size) {
   return fd;
 }
 
-UniqueFd MakeSharedFile(const char* name, std::size_t size) {
+UniqueFd MakeSharedFile(const char* name, std::size_t size, bool reserve) {
   UniqueFd fd(::memfd_create(name, MFD_CLOEXEC));
-  if (fd && ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) fd.Reset();
+  const auto bytes = static_cast<off_t>(size);
+  if (fd && (reserve ? ::fallocate(fd.get(), 0, 0, bytes)
+                     : ::ftruncate(fd.get(), bytes)) != 0) {
+    fd.Reset();
+  }
   return fd;
 }
 

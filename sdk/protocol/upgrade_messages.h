@@ -1,7 +1,11 @@
 // What the daemon hands to the program that replaces it, in the same process:
 // everything that it knows. Not a part of the protocol that clients speak.
 // Still, it crosses versions: keys are added, as Optional ones, and not
-// changed; what cannot be said so is another kUpgradeFormat.
+// changed; what cannot be said so is another kUpgradeFormat. So is a further
+// descriptor: a program that does not know of it would never close it.
+//
+// What crosses besides: the keeper's table, SetupFailure of
+// sdk/process/child_setup.h, crash files, and log_messages.h.
 //
 // Descriptors are numbers, which stay what they are when a process executes
 // another program; -1: there is none. Keys of processes, connections and
@@ -855,9 +859,11 @@ struct HandedDaemon {
   static constexpr std::size_t kMaxElements = kMaxHanded;
   std::int64_t format = kUpgradeFormat;
   std::string version;
-  std::string program;            // the file that is executed by a SIGHUP
-  std::int64_t old_program = -1;  // the one that hands over, to go back to
-  std::int64_t upgrades = 0;      // before this one
+  std::string program;            // the path of the new one
+  std::string old_path;           // and of the one that hands over
+  std::int64_t old_program = -1;  // which is open, to go back to
+  bool has_terminal = false;
+  std::int64_t upgrades = 0;  // before this one
   std::string log_path;
   std::string notify;  // the address of the service manager
   // Of the connections and zygotes, each once: the new one must speak them.
@@ -874,7 +880,9 @@ struct HandedDaemon {
     visit.Required("format", self.format);
     visit.Required("version", self.version);
     visit.Required("program", self.program);
+    visit.Required("old_path", self.old_path);
     visit.Required("old_program", self.old_program);
+    visit.Required("has_terminal", self.has_terminal);
     visit.Required("upgrades", self.upgrades);
     visit.Required("log_path", self.log_path);
     visit.Required("notify", self.notify);
@@ -894,19 +902,21 @@ struct UpgradeAnswer {
   std::string version;
   std::string why_not;  // empty: it can take over
   std::string hint;
+  std::string file;  // which one it is: see server/upgrade/program_file.h
 
   template <typename Self, typename Visitor>
   static void Visit(Self& self, Visitor& visit) {
     visit.Required("version", self.version);
     visit.Required("why_not", self.why_not);
     visit.Optional("hint", self.hint);
+    visit.Required("file", self.file);
   }
 };
 
 }  // namespace forkserver::protocol
 
 // Bodies that are encoded by themselves.
-#define FORKSERVER_UPGRADE_BODIES(X)                                      \
-  X(HandedControl)                                                        \
-  X(HandedLauncher) X(HandedSupervisor) X(HandedServices) X(HandedDaemon) \
-      X(UpgradeAnswer)
+#define FORKSERVER_UPGRADE_BODIES(X) \
+  X(HandedControl)                   \
+  X(HandedLauncher)                  \
+  X(HandedSupervisor) X(HandedServices) X(HandedDaemon) X(UpgradeAnswer)

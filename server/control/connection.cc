@@ -44,17 +44,17 @@ Connection::Connection(protocol::HandedConnection handed)
     waits_on.insert(static_cast<ProcessKey>(key));
   }
   TakeHanded(handed.reader, reader_);
-  outbox_.TakeOver(std::move(handed.outgoing), handed.overrun);
+  outbox_.Resume(std::move(handed.outgoing), handed.overrun);
 }
 
-protocol::HandedConnection Connection::HandOver(HandedFds& fds) const {
+protocol::HandedConnection Connection::WriteDown(HandedFds& fds) const {
   protocol::HandedConnection handed;
   handed.id = static_cast<std::int64_t>(id_);
   handed.pid = pid_;
   handed.socket = fds.Add(socket_);
   handed.process = fds.Add(process_);
   handed.reader = fds.Add(reader_);
-  handed.outgoing = outbox_.HandOver();
+  handed.outgoing = outbox_.WriteDown();
   handed.overrun = outbox_.overrun();
   handed.protocol = protocol;
   handed.client = client;

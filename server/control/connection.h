@@ -43,7 +43,7 @@ class Connection {
 
   // Of the program that this one replaces.
   explicit Connection(protocol::HandedConnection handed);
-  protocol::HandedConnection HandOver(HandedFds& fds) const;
+  protocol::HandedConnection WriteDown(HandedFds& fds) const;
 
   // Reads what has arrived, once. False: the client is gone, or broke the
   // framing (an error reply is queued then and the connection should close).

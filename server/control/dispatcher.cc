@@ -43,6 +43,17 @@ Dispatcher::Dispatcher(Loop& loop, Supervisor& supervisor, Services& services,
 
 void Dispatcher::AddConnection(std::unique_ptr<Connection> connection) {
   Connection& added = *connection;
+  if (Watch(std::move(connection))) return;
+  added.closing = true;
+  added.Reply(protocol::EncodeError(
+      0, MakeError(error_code::kDescriptorLimit,
+                   "the system does not let forkserverd watch another client",
+                   "raise fs.epoll.max_user_watches, or end some clients")));
+  MarkDirty(added);
+}
+
+bool Dispatcher::Watch(std::unique_ptr<Connection> connection) {
+  Connection& added = *connection;
   const OwnerId id = added.id();
   connections_[id] = std::move(connection);
   // A client is gone when its connection ends or the process that connected
@@ -59,13 +70,7 @@ void Dispatcher::AddConnection(std::unique_ptr<Connection> connection) {
                           if (readable) OnReadable(*one);
                           options_.after_batch();
                         });
-  if (watched && added.watcher->valid()) return;
-  added.closing = true;
-  added.Reply(protocol::EncodeError(
-      0, MakeError(error_code::kDescriptorLimit,
-                   "the system does not let forkserverd watch another client",
-                   "raise fs.epoll.max_user_watches, or end some clients")));
-  MarkDirty(added);
+  return watched && added.watcher->valid();
 }
 
 Connection* Dispatcher::Find(OwnerId id) {

@@ -49,9 +49,10 @@ class Dispatcher {
   Dispatcher& operator=(const Dispatcher&) = delete;
 
   // What the program that this one replaces has handed over; call once, before
-  // anything else. Of `handed` what is the dispatcher's own.
-  void TakeOver(protocol::HandedControl& handed);
-  void HandOver(HandedFds& fds, protocol::HandedControl& handed) const;
+  // anything else. Of `handed` what is the dispatcher's own. Error if one of
+  // the clients cannot be heard.
+  Result<void> Resume(protocol::HandedControl& handed);
+  void WriteDown(HandedFds& fds, protocol::HandedControl& handed) const;
 
   void AddConnection(std::unique_ptr<Connection> connection);
   // Turns the supervisor's events into replies and events.
@@ -94,6 +95,8 @@ class Dispatcher {
   Dispatcher(Loop& loop, Supervisor& supervisor, Services& services,
              Options options, PollSet clients);
 
+  // Becomes known. False: it cannot be watched.
+  bool Watch(std::unique_ptr<Connection> connection);
   void OnReadable(Connection& connection);
   void OnClientEnded();
   void Dispatch(Connection& connection, Connection::Frame frame);

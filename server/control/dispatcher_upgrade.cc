@@ -25,11 +25,11 @@ Dispatcher::Waiter Dispatcher::TakeWaiter(
           handed.quiet};
 }
 
-void Dispatcher::HandOver(HandedFds& fds,
-                          protocol::HandedControl& handed) const {
+void Dispatcher::WriteDown(HandedFds& fds,
+                           protocol::HandedControl& handed) const {
   handed.started_ns = started_ns_;
   for (const auto& [id, connection] : connections_) {
-    handed.connections.push_back(connection->HandOver(fds));
+    handed.connections.push_back(connection->WriteDown(fds));
   }
   for (const auto& [key, waiter] : launches_) {
     handed.launches.push_back(Hand(static_cast<std::int64_t>(key), waiter));
@@ -54,7 +54,7 @@ void Dispatcher::HandOver(HandedFds& fds,
   if (upgrade_waiter_) handed.upgrade = Hand(0, *upgrade_waiter_);
 }
 
-void Dispatcher::TakeOver(protocol::HandedControl& handed) {
+Result<void> Dispatcher::Resume(protocol::HandedControl& handed) {
   started_ns_ = handed.started_ns;
   for (const protocol::HandedWaiter& one : handed.launches) {
     launches_[static_cast<ProcessKey>(one.key)] = TakeWaiter(one);
@@ -77,8 +77,12 @@ void Dispatcher::TakeOver(protocol::HandedControl& handed) {
     if (!connection->subscriptions.empty()) ++subscribers_;
     // What waits for it is sent with the first flush.
     dirty_.push_back(connection->id());
-    AddConnection(std::move(connection));
+    if (!Watch(std::move(connection))) {
+      return MakeError(error_code::kLimitReached,
+                       "the system does not let forkserverd watch a client");
+    }
   }
+  return {};
 }
 
 }  // namespace forkserver::server

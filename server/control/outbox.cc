@@ -65,7 +65,7 @@ Outbox::Status Outbox::Flush(int socket) {
   return Status::kEmpty;
 }
 
-std::vector<protocol::HandedFrame> Outbox::HandOver() const {
+std::vector<protocol::HandedFrame> Outbox::WriteDown() const {
   std::vector<protocol::HandedFrame> handed;
   for (const Frame& frame : frames_) {
     protocol::HandedFrame& one = handed.emplace_back();
@@ -76,7 +76,7 @@ std::vector<protocol::HandedFrame> Outbox::HandOver() const {
   return handed;
 }
 
-void Outbox::TakeOver(std::vector<protocol::HandedFrame> frames, bool overrun) {
+void Outbox::Resume(std::vector<protocol::HandedFrame> frames, bool overrun) {
   overrun_ = overrun;
   for (protocol::HandedFrame& frame : frames) {
     const auto sent = static_cast<std::size_t>(frame.sent);

@@ -30,9 +30,9 @@ class Outbox {
   bool empty() const { return frames_.empty(); }
   bool stalled() const { return reply_bytes_ > kMaxReplyBytes; }
   // For another outbox of the same stream, that goes on where this one is.
-  std::vector<protocol::HandedFrame> HandOver() const;
+  std::vector<protocol::HandedFrame> WriteDown() const;
   bool overrun() const { return overrun_; }
-  void TakeOver(std::vector<protocol::HandedFrame> frames, bool overrun);
+  void Resume(std::vector<protocol::HandedFrame> frames, bool overrun);
 
   // True once after an overrun, when there is room for a snapshot again.
   bool TakeOverrun();

@@ -95,7 +95,7 @@ SocketClaim SocketClaim::Adopt(std::string path, UniqueFd listening) {
   return claim;
 }
 
-SocketClaim SocketClaim::TakeOver(const protocol::HandedClaim& handed) {
+SocketClaim SocketClaim::Resume(const protocol::HandedClaim& handed) {
   SocketClaim claim;
   claim.path_ = handed.path;
   claim.lock_ = TakeHanded(handed.lock);
@@ -105,7 +105,7 @@ SocketClaim SocketClaim::TakeOver(const protocol::HandedClaim& handed) {
   return claim;
 }
 
-protocol::HandedClaim SocketClaim::HandOver(HandedFds& fds) const {
+protocol::HandedClaim SocketClaim::WriteDown(HandedFds& fds) const {
   return {path_, fds.Add(lock_), fds.Add(listening_), owns_file_,
           static_cast<std::int64_t>(inode_)};
 }

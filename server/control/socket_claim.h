@@ -28,8 +28,8 @@ class SocketClaim {
   static SocketClaim Adopt(std::string path, UniqueFd listening);
 
   // Of the program that this one replaces, in the same process.
-  static SocketClaim TakeOver(const protocol::HandedClaim& handed);
-  protocol::HandedClaim HandOver(HandedFds& fds) const;
+  static SocketClaim Resume(const protocol::HandedClaim& handed);
+  protocol::HandedClaim WriteDown(HandedFds& fds) const;
 
   SocketClaim(SocketClaim&&) = default;
   SocketClaim& operator=(SocketClaim&&) = delete;

@@ -35,7 +35,7 @@ Result<void> AdoptedProcesses::Adopt(ProcessKey key, pid_t pid,
   return {};
 }
 
-std::vector<protocol::HandedAdopted> AdoptedProcesses::HandOver(
+std::vector<protocol::HandedAdopted> AdoptedProcesses::WriteDown(
     HandedFds& fds) const {
   std::vector<protocol::HandedAdopted> handed;
   for (const auto& [key, process] : processes_) {
@@ -46,7 +46,7 @@ std::vector<protocol::HandedAdopted> AdoptedProcesses::HandOver(
   return handed;
 }
 
-void AdoptedProcesses::TakeOver(
+void AdoptedProcesses::Resume(
     const std::vector<protocol::HandedAdopted>& handed) {
   for (const protocol::HandedAdopted& one : handed) {
     const auto key = static_cast<ProcessKey>(one.key);

@@ -39,8 +39,8 @@ class AdoptedProcesses {
   Result<void> Adopt(ProcessKey key, pid_t pid, std::int64_t start_time);
 
   // For a program that replaces this one, in the same process.
-  std::vector<protocol::HandedAdopted> HandOver(HandedFds& fds) const;
-  void TakeOver(const std::vector<protocol::HandedAdopted>& handed);
+  std::vector<protocol::HandedAdopted> WriteDown(HandedFds& fds) const;
+  void Resume(const std::vector<protocol::HandedAdopted>& handed);
 
   bool Knows(ProcessKey key) const { return processes_.count(key) != 0; }
   bool empty() const { return processes_.empty(); }

@@ -36,8 +36,8 @@ class Cgroups {
   // there.
   static Cgroups Claim();
   // Of the program that this one replaces, in the same process.
-  static Cgroups TakeOver(protocol::HandedCgroups handed);
-  protocol::HandedCgroups HandOver() const;
+  static Cgroups Resume(protocol::HandedCgroups handed);
+  protocol::HandedCgroups WriteDown() const;
 
   Cgroups(Cgroups&& other) noexcept;
   Cgroups& operator=(Cgroups&&) = delete;

@@ -8,8 +8,8 @@ Cgroups Cgroups::Claim() { return Cgroups(); }
 Cgroups::Cgroups(Cgroups&& other) noexcept = default;
 Cgroups::~Cgroups() = default;
 
-Cgroups Cgroups::TakeOver(protocol::HandedCgroups) { return Cgroups(); }
-protocol::HandedCgroups Cgroups::HandOver() const { return {}; }
+Cgroups Cgroups::Resume(protocol::HandedCgroups) { return Cgroups(); }
+protocol::HandedCgroups Cgroups::WriteDown() const { return {}; }
 
 std::string Cgroups::ControlFile() const { return {}; }
 void Cgroups::TakeLimits(const std::string&) {}

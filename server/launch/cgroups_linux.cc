@@ -185,7 +185,7 @@ Cgroups Cgroups::Claim() {
   return cgroups;
 }
 
-Cgroups Cgroups::TakeOver(protocol::HandedCgroups handed) {
+Cgroups Cgroups::Resume(protocol::HandedCgroups handed) {
   Cgroups cgroups;
   cgroups.folder_ = std::move(handed.folder);
   cgroups.why_not_ = std::move(handed.why_not);
@@ -195,7 +195,7 @@ Cgroups Cgroups::TakeOver(protocol::HandedCgroups handed) {
   return cgroups;
 }
 
-protocol::HandedCgroups Cgroups::HandOver() const {
+protocol::HandedCgroups Cgroups::WriteDown() const {
   return {folder_,
           why_not_,
           controllers_,

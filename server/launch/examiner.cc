@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +23,7 @@ constexpr ProcessKey kFirstKey = ProcessKey{1} << 59;
 constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 
 [[noreturn]] void Examine(const Examiner::Work& work, int pipe, int keep_fd) {
+  ::setpgid(0, 0);
   ResetSignals();
   CloseDescriptorsFrom(3, {pipe, keep_fd});
   ::alarm(Examiner::kPatienceSeconds);
@@ -53,8 +55,16 @@ Result<void> Examiner::Start(const Work& work, Purpose purpose, int keep_fd) {
   static_cast<void>(poll_set_.Add(pipe->read_end.get(),
                                   MakeToken(key, TokenKind::kExamination)));
   running_[key] = {std::move(pipe->read_end), {}, purpose};
-  reaper_.Adopt(key, pid, UniqueFd(), {.keep_pidfd = true});
+  reaper_.Adopt(key, pid, UniqueFd(), {.kill_group = true, .keep_pidfd = true});
   return {};
+}
+
+void Examiner::EndTrial() {
+  for (const auto& [key, running] : running_) {
+    if (running.purpose.audited == 0 && running.purpose.stacks == 0) {
+      reaper_.Signal(key, SIGKILL, /*group=*/true);
+    }
+  }
 }
 
 void Examiner::OnReadable(ProcessKey key) {
@@ -86,7 +96,7 @@ Examiner::Outcome Examiner::OnEnded(ProcessKey key) {
   return {ended.purpose, std::move(ended.bytes)};
 }
 
-std::vector<protocol::HandedExamination> Examiner::HandOver(
+std::vector<protocol::HandedExamination> Examiner::WriteDown(
     HandedFds& fds) const {
   std::vector<protocol::HandedExamination> handed;
   for (const auto& [key, running] : running_) {
@@ -99,7 +109,7 @@ std::vector<protocol::HandedExamination> Examiner::HandOver(
   return handed;
 }
 
-void Examiner::TakeOver(std::vector<protocol::HandedExamination> handed) {
+void Examiner::Resume(std::vector<protocol::HandedExamination> handed) {
   for (protocol::HandedExamination& one : handed) {
     const auto key = static_cast<ProcessKey>(one.key);
     next_key_ = std::max(next_key_, key + 1);

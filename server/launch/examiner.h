@@ -42,6 +42,9 @@ class Examiner {
   // The caller has proved that this process has one thread.
   Result<void> Start(const Work& work, Purpose purpose, int keep_fd = -1);
 
+  // Ends the program that is being tried, with what it started.
+  void EndTrial();
+
   bool Knows(ProcessKey key) const { return running_.count(key) != 0; }
   void OnReadable(ProcessKey key);
   // The child has been reaped. What came back: nothing if it died.
@@ -53,8 +56,8 @@ class Examiner {
 
   // For a program that replaces this one, in the same process. The children
   // are the reaper's to hand over.
-  std::vector<protocol::HandedExamination> HandOver(HandedFds& fds) const;
-  void TakeOver(std::vector<protocol::HandedExamination> handed);
+  std::vector<protocol::HandedExamination> WriteDown(HandedFds& fds) const;
+  void Resume(std::vector<protocol::HandedExamination> handed);
 
  private:
   struct Running {

@@ -30,7 +30,7 @@ ForkedWorkers::ForkedWorkers(Reaper& reaper, Keeper& keeper,
                              std::vector<LaunchEvent>& events)
     : reaper_(reaper), keeper_(keeper), events_(events) {}
 
-std::vector<protocol::HandedForked> ForkedWorkers::HandOver() const {
+std::vector<protocol::HandedForked> ForkedWorkers::WriteDown() const {
   std::vector<protocol::HandedForked> handed;
   for (const auto& [key, worker] : workers_) {
     protocol::HandedForked& one = handed.emplace_back();
@@ -51,7 +51,7 @@ std::vector<protocol::HandedForked> ForkedWorkers::HandOver() const {
   return handed;
 }
 
-void ForkedWorkers::TakeOver(std::vector<protocol::HandedForked> handed) {
+void ForkedWorkers::Resume(std::vector<protocol::HandedForked> handed) {
   for (protocol::HandedForked& one : handed) {
     const auto key = static_cast<ProcessKey>(one.key);
     Worker& worker = workers_[key];

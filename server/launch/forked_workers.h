@@ -31,8 +31,8 @@ class ForkedWorkers {
                 std::vector<LaunchEvent>& events);
 
   // For a program that replaces this one, in the same process.
-  std::vector<protocol::HandedForked> HandOver() const;
-  void TakeOver(std::vector<protocol::HandedForked> handed);
+  std::vector<protocol::HandedForked> WriteDown() const;
+  void Resume(std::vector<protocol::HandedForked> handed);
 
   // One is about to be asked for. Error "limit_reached".
   Result<void> Add(ProcessKey key, ProcessKey zygote, bool detach);

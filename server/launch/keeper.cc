@@ -1,6 +1,7 @@
 #include "server/launch/keeper.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 namespace forkserver::server {
 namespace {
 
-// The keys first.
+// The keys first. It crosses upgrades.
 constexpr std::size_t kTableBytes =
     Keeper::kSlots * (sizeof(ProcessKey) + sizeof(pid_t));
 static_assert(sizeof(std::atomic<pid_t>) == sizeof(pid_t));
@@ -84,19 +85,27 @@ Result<Keeper> Keeper::Start(std::string instance, std::string cgroup_control) {
   Keeper keeper(std::move(instance));
   keeper.cgroup_control_ = std::move(cgroup_control);
   // Untouched pages cost nothing. A file, because memory without one ends when
-  // another program is executed.
-  keeper.file_ = MakeSharedFile("forkserver-workers", kTableBytes);
-  if (!keeper.file_) return SystemError("memfd_create()", errno);
+  // another program is executed; without one where there can be none, as under
+  // a limit of file sizes.
+  keeper.file_ =
+      MakeSharedFile("forkserver-workers", kTableBytes, /*reserve=*/false);
   if (auto mapped = keeper.MapTable(); !mapped) return mapped.error();
   if (auto forked = keeper.ForkKeeper(); !forked) return forked.error();
   return keeper;
 }
 
-Result<Keeper> Keeper::TakeOver(const protocol::HandedKeeper& handed,
-                                std::string instance,
-                                const std::set<std::int64_t>& taken) {
+Result<Keeper> Keeper::Resume(const protocol::HandedKeeper& handed,
+                              std::string instance,
+                              const std::set<std::int64_t>& taken) {
   Keeper keeper(std::move(instance));
   keeper.cgroup_control_ = handed.cgroup_control;
+  struct stat info = {};
+  if (::fstat(static_cast<int>(handed.table), &info) != 0 ||
+      info.st_size < static_cast<off_t>(kTableBytes) ||
+      handed.used > static_cast<std::int64_t>(kSlots)) {
+    return MakeError(error_code::kMalformed,
+                     "the keeper's table is not as this version has it");
+  }
   keeper.file_ = TakeHanded(handed.table);
   keeper.used_ = static_cast<std::size_t>(handed.used);
   if (auto mapped = keeper.MapTable(); !mapped) {
@@ -112,7 +121,7 @@ Result<Keeper> Keeper::TakeOver(const protocol::HandedKeeper& handed,
   return keeper;
 }
 
-protocol::HandedKeeper Keeper::HandOver(HandedFds& fds) const {
+protocol::HandedKeeper Keeper::WriteDown(HandedFds& fds) const {
   protocol::HandedKeeper handed;
   handed.table = fds.Add(file_);
   handed.pipe = fds.Add(pipe_);
@@ -123,8 +132,9 @@ protocol::HandedKeeper Keeper::HandOver(HandedFds& fds) const {
 }
 
 Result<void> Keeper::MapTable() {
-  void* const memory = ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
-                              MAP_SHARED, file_.get(), 0);
+  void* const memory =
+      ::mmap(nullptr, kTableBytes, PROT_READ | PROT_WRITE,
+             file_ ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS, file_.get(), 0);
   if (memory == MAP_FAILED) return SystemError("mmap()", errno);
   keys_ = static_cast<std::atomic<ProcessKey>*>(memory);
   table_ = reinterpret_cast<std::atomic<pid_t>*>(keys_ + kSlots);

@@ -43,10 +43,12 @@ class Keeper {
                               std::string cgroup_control = {});
   // The keeper of the program that this one replaces, in the same process.
   // `taken`: the numbers of the slots that somebody has.
-  static Result<Keeper> TakeOver(const protocol::HandedKeeper& handed,
-                                 std::string instance,
-                                 const std::set<std::int64_t>& taken);
-  protocol::HandedKeeper HandOver(HandedFds& fds) const;
+  static Result<Keeper> Resume(const protocol::HandedKeeper& handed,
+                               std::string instance,
+                               const std::set<std::int64_t>& taken);
+  protocol::HandedKeeper WriteDown(HandedFds& fds) const;
+  // The table lasts when another program is executed.
+  bool lasts() const { return file_.valid(); }
   // -1: no slot.
   std::int64_t NumberOf(const std::atomic<pid_t>* slot) const {
     return slot == nullptr ? -1 : slot - table_;
@@ -76,7 +78,7 @@ class Keeper {
   Result<void> ForkKeeper();
 
   std::string instance_;
-  UniqueFd file_;  // what is mapped
+  UniqueFd file_;  // what is mapped; invalid: memory without a file
   std::atomic<pid_t>* table_ = nullptr;
   std::atomic<ProcessKey>* keys_ = nullptr;  // of the same numbers
   std::size_t used_ = 0;                     // slots handed out at least once

@@ -29,7 +29,8 @@ struct CrashText {
   std::string stderr_tail;  // what the daemon relayed
 };
 
-// How a process ended. `observed` is false when nobody could see it.
+// How a process ended. `observed` is false when nobody could see it. What is
+// added here goes over in an upgrade: see supervisor_upgrade.cc.
 struct EndStatus {
   bool observed = false;
   std::optional<std::int64_t> code;

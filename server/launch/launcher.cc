@@ -30,9 +30,10 @@ constexpr std::int64_t kSweepEveryNs = 100'000'000;
 // stand for several.
 constexpr std::int64_t kSweepUnwatchedNs = 5'000'000;
 
-// The signals whose disposition the daemon changed: libuv's handlers, and
-// SIGPIPE. It started with all of them at their default.
-const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+// The signals whose disposition the daemon changed: libuv's handlers, and those
+// that it ignores. It started with all of them at their default.
+const std::vector<int> kDaemonSignals = {SIGTERM, SIGINT, SIGHUP, SIGPIPE,
+                                         SIGXFSZ};
 
 }  // namespace
 
@@ -424,8 +425,12 @@ void Launcher::Sweep() {
     ReadChildSignal(child_signal_.get());
   }
   if (keeper_missing_ && !CheckKeeper()) SweepBefore(kSweepEveryNs);
-  if (!child_signal_) {
+  // Somebody else may have reaped them while another program was executed: no
+  // signal tells of those.
+  if (!child_signal_ || std::exchange(resumed_, false)) {
     for (const ProcessKey key : reaper_.Unwatched()) OnEnd(key);
+  }
+  if (!child_signal_) {
     if (reaper_.has_unwatched()) SweepBefore(kSweepUnwatchedNs);
   }
   for (const ProcessKey key : adopted_.Ending()) OnEnd(key);

@@ -41,12 +41,16 @@ class Launcher {
   // Forks the keeper: call while the process has one thread. `instance` is
   // what the ids of its workers begin with.
   static Result<std::unique_ptr<Launcher>> Create(std::string instance);
-  // Takes over from the program that this one replaces, in the same process.
-  // Nothing is taken when it fails.
-  static Result<std::unique_ptr<Launcher>> TakeOver(
-      std::string instance, protocol::HandedLauncher handed);
+  // Of the program that this one replaces, in the same process. Makes what can
+  // fail and takes nothing of `handed` but the keeper; Resume, to be called
+  // next, takes the rest, and is to be followed by going back if it fails.
+  static Result<std::unique_ptr<Launcher>> Prepare(
+      std::string instance, const protocol::HandedLauncher& handed);
+  Result<void> Resume(protocol::HandedLauncher& handed);
+  // False: what it has cannot go over to another program.
+  bool can_be_replaced() const { return keeper_.lasts(); }
   // Everything, as it is when Process has returned and its events were taken.
-  protocol::HandedLauncher HandOver(HandedFds& fds) const;
+  protocol::HandedLauncher WriteDown(HandedFds& fds) const;
   std::set<std::int64_t> ZygoteProtocols() const {
     return zygotes_.Protocols();
   }
@@ -121,6 +125,7 @@ class Launcher {
   // Executes, in a child, a program that might replace this one: see Examiner.
   // ProgramTried follows.
   Result<void> TryProgram(const Examiner::Work& work, int keep_fd);
+  void EndTrial() { examiner_.EndTrial(); }
 
   void Retire(ProcessKey zygote) { zygotes_.Retire(zygote); }
 
@@ -165,8 +170,6 @@ class Launcher {
   static constexpr std::uint64_t EndToken(ProcessKey key) {
     return MakeToken(key, TokenKind::kProcessEnd);
   }
-  // What has no way to fail any more.
-  void TakeOver(protocol::HandedLauncher& handed);
   Result<void> CheckOneThread() const;
   Result<void> CheckKeeper();
   void SweepBefore(std::int64_t delay_ns);
@@ -206,6 +209,7 @@ class Launcher {
   std::map<ProcessKey, std::unique_ptr<StderrRelay>> relays_;
   std::optional<std::int64_t> sweep_due_ns_;
   bool keeper_missing_ = false;
+  bool resumed_ = false;  // and not swept since
 };
 
 }  // namespace forkserver::server

@@ -10,13 +10,13 @@
 
 namespace forkserver::server {
 
-protocol::HandedLauncher Launcher::HandOver(HandedFds& fds) const {
+protocol::HandedLauncher Launcher::WriteDown(HandedFds& fds) const {
   protocol::HandedLauncher handed;
-  handed.cgroups = cgroups_.HandOver();
-  handed.keeper = keeper_.HandOver(fds);
+  handed.cgroups = cgroups_.WriteDown();
+  handed.keeper = keeper_.WriteDown(fds);
   handed.keeper.missing = keeper_missing_;
-  handed.children = reaper_.HandOver();
-  handed.adopted = adopted_.HandOver(fds);
+  handed.children = reaper_.WriteDown();
+  handed.adopted = adopted_.WriteDown(fds);
   for (const auto& [key, running] : running_) {
     protocol::HandedRun& run = handed.runs.emplace_back();
     run.key = static_cast<std::int64_t>(key);
@@ -32,16 +32,16 @@ protocol::HandedLauncher Launcher::HandOver(HandedFds& fds) const {
     }
   }
   for (const auto& [key, relay] : relays_) {
-    handed.relays.push_back(relay->HandOver(fds));
+    handed.relays.push_back(relay->WriteDown(fds));
     handed.relays.back().key = static_cast<std::int64_t>(key);
   }
-  handed.examinations = examiner_.HandOver(fds);
-  zygotes_.HandOver(fds, handed);
+  handed.examinations = examiner_.WriteDown(fds);
+  zygotes_.WriteDown(fds, handed);
   return handed;
 }
 
-Result<std::unique_ptr<Launcher>> Launcher::TakeOver(
-    std::string instance, protocol::HandedLauncher handed) {
+Result<std::unique_ptr<Launcher>> Launcher::Prepare(
+    std::string instance, const protocol::HandedLauncher& handed) {
   Result<PollSet> poll_set = PollSet::Create();
   if (!poll_set) return poll_set.error();
   UniqueFd null_fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -51,19 +51,17 @@ Result<std::unique_ptr<Launcher>> Launcher::TakeOver(
   for (const auto& zygote : handed.zygotes) taken.insert(zygote.slot);
   for (const auto& worker : handed.forked) taken.insert(worker.slot);
   Result<Keeper> keeper =
-      Keeper::TakeOver(handed.keeper, std::move(instance), taken);
+      Keeper::Resume(handed.keeper, std::move(instance), taken);
   if (!keeper) return keeper.error();
-  std::unique_ptr<Launcher> launcher(new Launcher(
-      std::move(*poll_set), Cgroups::TakeOver(std::move(handed.cgroups)),
-      std::move(*keeper), std::move(null_fd)));
-  launcher->TakeOver(handed);
-  return launcher;
+  return std::unique_ptr<Launcher>(
+      new Launcher(std::move(*poll_set), Cgroups::Resume(handed.cgroups),
+                   std::move(*keeper), std::move(null_fd)));
 }
 
-void Launcher::TakeOver(protocol::HandedLauncher& handed) {
+Result<void> Launcher::Resume(protocol::HandedLauncher& handed) {
   keeper_missing_ = handed.keeper.missing;
-  reaper_.TakeOver(handed.children);
-  adopted_.TakeOver(handed.adopted);
+  reaper_.Resume(handed.children);
+  adopted_.Resume(handed.adopted);
   for (const protocol::HandedRun& run : handed.runs) {
     const auto key = static_cast<ProcessKey>(run.key);
     Running& running = running_[key];
@@ -77,24 +75,32 @@ void Launcher::TakeOver(protocol::HandedLauncher& handed) {
     running.launch =
         ExecLaunch::Resume(static_cast<pid_t>(run.pid), TakeHanded(run.status),
                            setup ? *setup : protocol::Setup());
-    // Where it cannot be watched its end is told, and asks for it.
-    if (!running.failed) {
-      static_cast<void>(poll_set_.Add(running.launch->status_fd(),
-                                      MakeToken(key, TokenKind::kExecStatus)));
+    if (running.failed) continue;
+    if (auto added = poll_set_.Add(running.launch->status_fd(),
+                                   MakeToken(key, TokenKind::kExecStatus));
+        !added) {
+      return added;
     }
   }
   for (protocol::HandedRelay& relay : handed.relays) {
     const auto key = static_cast<ProcessKey>(relay.key);
     relays_[key] =
-        StderrRelay::TakeOver(poll_set_,
-                              {MakeToken(key, TokenKind::kRelaySource),
-                               MakeToken(key, TokenKind::kRelayTarget)},
-                              std::move(relay));
+        StderrRelay::Resume(poll_set_,
+                            {MakeToken(key, TokenKind::kRelaySource),
+                             MakeToken(key, TokenKind::kRelayTarget)},
+                            std::move(relay));
+    if (!relays_[key]->is_watched()) {
+      return MakeError(error_code::kLimitReached,
+                       "the system does not let forkserverd watch a worker's "
+                       "standard error");
+    }
   }
-  examiner_.TakeOver(std::move(handed.examinations));
-  zygotes_.TakeOver(handed);
+  examiner_.Resume(std::move(handed.examinations));
+  if (auto resumed = zygotes_.Resume(handed); !resumed) return resumed;
   // What has ended meanwhile, of which no signal may tell any more.
+  resumed_ = true;
   SweepBefore(0);
+  return {};
 }
 
 }  // namespace forkserver::server

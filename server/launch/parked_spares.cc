@@ -33,7 +33,7 @@ bool ParkedSpares::Remove(pid_t pid) {
   return true;
 }
 
-std::vector<protocol::HandedSpare> ParkedSpares::HandOver(
+std::vector<protocol::HandedSpare> ParkedSpares::WriteDown(
     HandedFds& fds) const {
   std::vector<protocol::HandedSpare> handed;
   for (const Parked& spare : parked_) {
@@ -42,7 +42,7 @@ std::vector<protocol::HandedSpare> ParkedSpares::HandOver(
   return handed;
 }
 
-void ParkedSpares::TakeOver(const std::vector<protocol::HandedSpare>& handed) {
+void ParkedSpares::Resume(const std::vector<protocol::HandedSpare>& handed) {
   for (const protocol::HandedSpare& one : handed) {
     parked_.push_back({static_cast<pid_t>(one.pid), TakeHanded(one.channel)});
   }

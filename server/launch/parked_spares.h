@@ -30,8 +30,8 @@ class ParkedSpares {
   void Clear() { parked_.clear(); }
 
   // For a program that replaces this one, in the same process.
-  std::vector<protocol::HandedSpare> HandOver(HandedFds& fds) const;
-  void TakeOver(const std::vector<protocol::HandedSpare>& handed);
+  std::vector<protocol::HandedSpare> WriteDown(HandedFds& fds) const;
+  void Resume(const std::vector<protocol::HandedSpare>& handed);
 
   // Sends a whole ForkWorker frame to one, which is a spare no more; its pid,
   // or 0 if there is none that can take it. `fds` are borrowed.

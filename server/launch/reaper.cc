@@ -69,7 +69,7 @@ void Reaper::Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits) {
   if (pidfds_.size() > kMaxPidfds) StopWatchingOldest();
 }
 
-std::vector<protocol::HandedChild> Reaper::HandOver() const {
+std::vector<protocol::HandedChild> Reaper::WriteDown() const {
   std::vector<protocol::HandedChild> handed;
   for (const auto& [key, child] : children_) {
     handed.push_back({static_cast<std::int64_t>(key), child.pid,
@@ -79,7 +79,7 @@ std::vector<protocol::HandedChild> Reaper::HandOver() const {
   return handed;
 }
 
-void Reaper::TakeOver(const std::vector<protocol::HandedChild>& handed) {
+void Reaper::Resume(const std::vector<protocol::HandedChild>& handed) {
   for (const protocol::HandedChild& one : handed) {
     Adopt(static_cast<ProcessKey>(one.key), static_cast<pid_t>(one.pid),
           UniqueFd(), {one.kill_group, one.keep_pidfd, one.report_leftovers});

@@ -44,8 +44,8 @@ class Reaper {
   // Takes a child over. Without `pidfd` it opens one.
   void Adopt(ProcessKey key, pid_t pid, UniqueFd pidfd, Traits traits);
   // For a program that replaces this one, in the same process.
-  std::vector<protocol::HandedChild> HandOver() const;
-  void TakeOver(const std::vector<protocol::HandedChild>& handed);
+  std::vector<protocol::HandedChild> WriteDown() const;
+  void Resume(const std::vector<protocol::HandedChild>& handed);
   // Children whose end nothing announces: older ones, or there was no pidfd, or
   // they had ended before they could be watched.
   std::vector<ProcessKey> Unwatched() const;

@@ -114,20 +114,27 @@ StderrRelay::StderrRelay(PollSet& poll_set, Tokens tokens, UniqueFd source,
       target_(std::move(target)),
       is_socket_(is_socket) {}
 
-std::unique_ptr<StderrRelay> StderrRelay::TakeOver(
-    PollSet& poll_set, Tokens tokens, protocol::HandedRelay handed) {
+std::unique_ptr<StderrRelay> StderrRelay::Resume(PollSet& poll_set,
+                                                 Tokens tokens,
+                                                 protocol::HandedRelay handed) {
   std::unique_ptr<StderrRelay> relay(
       new StderrRelay(poll_set, tokens, TakeHanded(handed.source),
                       TakeHanded(handed.target), handed.is_socket));
   relay->ended_ = handed.ended;
   relay->pending_ = std::move(handed.pending.data);
   relay->tail_ = std::move(handed.tail.data);
-  // Sends what waits, and watches what is to be watched then.
-  relay->Flush();
+  // Nothing is sent yet: it may have to go back.
+  if (!relay->pending_.empty()) {
+    relay->watching_target_ =
+        poll_set.AddWritable(relay->target_.get(), tokens.target).has_value();
+  } else if (relay->source_) {
+    relay->watching_source_ =
+        poll_set.Add(relay->source_.get(), tokens.source).has_value();
+  }
   return relay;
 }
 
-protocol::HandedRelay StderrRelay::HandOver(HandedFds& fds) const {
+protocol::HandedRelay StderrRelay::WriteDown(HandedFds& fds) const {
   protocol::HandedRelay handed;
   handed.source = fds.Add(source_);
   handed.target = fds.Add(target_);

@@ -40,9 +40,13 @@ class StderrRelay {
       PollSet& poll_set, Tokens tokens, protocol::Setup& setup,
       std::vector<UniqueFd>& fds);
   // One of the program that this one replaces. `handed.key` is the caller's.
-  static std::unique_ptr<StderrRelay> TakeOver(PollSet& poll_set, Tokens tokens,
-                                               protocol::HandedRelay handed);
-  protocol::HandedRelay HandOver(HandedFds& fds) const;
+  static std::unique_ptr<StderrRelay> Resume(PollSet& poll_set, Tokens tokens,
+                                             protocol::HandedRelay handed);
+  // It is, as far as it has to be. Only of one that was just made.
+  bool is_watched() const {
+    return !source_ || watching_source_ || watching_target_;
+  }
+  protocol::HandedRelay WriteDown(HandedFds& fds) const;
   ~StderrRelay();
   StderrRelay(const StderrRelay&) = delete;
   StderrRelay& operator=(const StderrRelay&) = delete;

@@ -60,7 +60,7 @@ ZygoteChannel::ZygoteChannel(PollSet& poll_set, Tokens tokens,
   }
 }
 
-protocol::HandedChannel ZygoteChannel::HandOver(HandedFds& fds) const {
+protocol::HandedChannel ZygoteChannel::WriteDown(HandedFds& fds) const {
   protocol::HandedChannel handed;
   handed.control = fds.Add(control_);
   handed.report = fds.Add(report_);

@@ -40,7 +40,7 @@ class ZygoteChannel {
   // Of the program that this one replaces, in the same process.
   ZygoteChannel(PollSet& poll_set, Tokens tokens,
                 protocol::HandedChannel handed);
-  protocol::HandedChannel HandOver(HandedFds& fds) const;
+  protocol::HandedChannel WriteDown(HandedFds& fds) const;
   ~ZygoteChannel();
   ZygoteChannel(const ZygoteChannel&) = delete;
   ZygoteChannel& operator=(const ZygoteChannel&) = delete;

@@ -69,16 +69,12 @@ void ZygoteLauncher::Add(ProcessKey key, std::string id, ProcessKey parent,
       std::move(standard_error));
   Zygote& added = *zygote;
   zygotes_[key] = std::move(zygote);
-  DistrustUnwatched(added);
-}
-
-void ZygoteLauncher::DistrustUnwatched(Zygote& zygote) {
-  const auto& cause = zygote.channel->unwatched();
-  if (!cause) return;
-  Error error = MakeError(error_code::kLaunchFailed, cause->message);
-  error.step = "epoll_ctl";
-  error.error_number = cause->error_number;
-  Distrust(zygote, error);
+  if (const auto& cause = added.channel->unwatched()) {
+    Error error = MakeError(error_code::kLaunchFailed, cause->message);
+    error.step = "epoll_ctl";
+    error.error_number = cause->error_number;
+    Distrust(added, error);
+  }
 }
 
 Result<void> ZygoteLauncher::Fork(ProcessKey key, ProcessKey zygote,
@@ -127,8 +123,8 @@ void ZygoteLauncher::Send(Zygote& zygote, std::string frame,
   CheckSent(zygote);
 }
 
-void ZygoteLauncher::HandOver(HandedFds& fds,
-                              protocol::HandedLauncher& handed) const {
+void ZygoteLauncher::WriteDown(HandedFds& fds,
+                               protocol::HandedLauncher& handed) const {
   for (const auto& [key, zygote] : zygotes_) {
     protocol::HandedConversation& one = handed.zygotes.emplace_back();
     one.key = static_cast<std::int64_t>(key);
@@ -139,19 +135,19 @@ void ZygoteLauncher::HandOver(HandedFds& fds,
     one.configure = zygote->configure;
     one.retired = zygote->retired;
     if (zygote->error) one.error = protocol::ToWire(*zygote->error);
-    one.channel = zygote->channel->HandOver(fds);
-    one.spares = zygote->spares.HandOver(fds);
+    one.channel = zygote->channel->WriteDown(fds);
+    one.spares = zygote->spares.WriteDown(fds);
     one.unsettled = zygote->unsettled;
   }
   for (const auto& [key, channel] : remains_) {
     protocol::HandedConversation& one = handed.remains.emplace_back();
     one.key = static_cast<std::int64_t>(key);
-    one.channel = channel->HandOver(fds);
+    one.channel = channel->WriteDown(fds);
   }
-  handed.forked = forked_.HandOver();
+  handed.forked = forked_.WriteDown();
 }
 
-void ZygoteLauncher::TakeOver(protocol::HandedLauncher& handed) {
+Result<void> ZygoteLauncher::Resume(protocol::HandedLauncher& handed) {
   for (protocol::HandedConversation& one : handed.zygotes) {
     const auto key = static_cast<ProcessKey>(one.key);
     auto zygote = std::make_unique<Zygote>();
@@ -163,20 +159,22 @@ void ZygoteLauncher::TakeOver(protocol::HandedLauncher& handed) {
     zygote->configure = std::move(one.configure);
     zygote->retired = one.retired;
     if (one.error) zygote->error = protocol::FromWire(std::move(*one.error));
-    zygote->spares.TakeOver(one.spares);
+    zygote->spares.Resume(one.spares);
     zygote->unsettled = std::move(one.unsettled);
     zygote->channel = std::make_unique<ZygoteChannel>(poll_set_, TokensOf(key),
                                                       std::move(one.channel));
     Zygote& added = *zygote;
     zygotes_[key] = std::move(zygote);
-    DistrustUnwatched(added);
+    if (const auto& why = added.channel->unwatched()) return *why;
   }
   for (protocol::HandedConversation& one : handed.remains) {
     const auto key = static_cast<ProcessKey>(one.key);
     remains_[key] = std::make_unique<ZygoteChannel>(poll_set_, TokensOf(key),
                                                     std::move(one.channel));
+    if (const auto& why = remains_[key]->unwatched()) return *why;
   }
-  forked_.TakeOver(std::move(handed.forked));
+  forked_.Resume(std::move(handed.forked));
+  return {};
 }
 
 std::set<std::int64_t> ZygoteLauncher::Protocols() const {

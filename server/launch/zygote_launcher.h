@@ -37,8 +37,9 @@ class ZygoteLauncher {
 
   // For a program that replaces this one, in the same process: zygotes, what is
   // left of dead ones, and their workers.
-  void HandOver(HandedFds& fds, protocol::HandedLauncher& handed) const;
-  void TakeOver(protocol::HandedLauncher& handed);
+  void WriteDown(HandedFds& fds, protocol::HandedLauncher& handed) const;
+  // Error if one cannot be heard.
+  Result<void> Resume(protocol::HandedLauncher& handed);
   // The versions of the protocol that zygotes were told.
   std::set<std::int64_t> Protocols() const;
 
@@ -112,8 +113,6 @@ class ZygoteLauncher {
   void CheckSent(Zygote& zygote);
   void KillZygote(Zygote& zygote);
   void Distrust(Zygote& zygote, const Error& error);
-  // One that cannot be heard.
-  void DistrustUnwatched(Zygote& zygote);
   void EndNested(ProcessKey parent);
 
   PollSet& poll_set_;

@@ -123,7 +123,7 @@ Result<LogWriter> LogWriter::Start() {
   return writer;
 }
 
-LogWriter LogWriter::TakeOver(protocol::HandedLogWriter handed) {
+LogWriter LogWriter::Resume(protocol::HandedLogWriter handed) {
   LogWriter writer;
   writer.channel_ = TakeHanded(handed.channel);
   writer.pid_ = static_cast<pid_t>(handed.pid);
@@ -153,7 +153,7 @@ LogWriter LogWriter::TakeOver(protocol::HandedLogWriter handed) {
   return writer;
 }
 
-protocol::HandedLogWriter LogWriter::HandOver(HandedFds& fds) const {
+protocol::HandedLogWriter LogWriter::WriteDown(HandedFds& fds) const {
   protocol::HandedLogWriter handed;
   handed.channel = fds.Add(channel_);
   handed.pid = pid_;

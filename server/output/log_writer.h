@@ -82,8 +82,8 @@ class LogWriter {
   // Forks the process. Call while this one has one thread.
   static Result<LogWriter> Start();
   // That of the program that this one replaces, in the same process.
-  static LogWriter TakeOver(protocol::HandedLogWriter handed);
-  protocol::HandedLogWriter HandOver(HandedFds& fds) const;
+  static LogWriter Resume(protocol::HandedLogWriter handed);
+  protocol::HandedLogWriter WriteDown(HandedFds& fds) const;
   LogWriter(LogWriter&& other) noexcept;
   LogWriter& operator=(LogWriter&&) = delete;
   // Closes the channel. Does not wait for the process, nor reap it.

@@ -98,7 +98,7 @@ Result<Readiness> Readiness::Prepare(const ServicePolicy& policy,
   return readiness;
 }
 
-Readiness Readiness::TakeOver(protocol::HandedReadiness handed) {
+Readiness Readiness::Resume(protocol::HandedReadiness handed) {
   Readiness readiness;
   readiness.pipe_ = TakeHanded(handed.pipe);
   readiness.pipe_is_done_ = handed.pipe_is_done;
@@ -107,7 +107,7 @@ Readiness Readiness::TakeOver(protocol::HandedReadiness handed) {
   return readiness;
 }
 
-protocol::HandedReadiness Readiness::HandOver(HandedFds& fds) const {
+protocol::HandedReadiness Readiness::WriteDown(HandedFds& fds) const {
   return {fds.Add(pipe_), pipe_is_done_, fds.Add(socket_), socket_path_};
 }
 

@@ -33,8 +33,8 @@ class Readiness {
                                    std::vector<UniqueFd>& fds);
 
   // For a program that replaces this one, in the same process.
-  static Readiness TakeOver(protocol::HandedReadiness handed);
-  protocol::HandedReadiness HandOver(HandedFds& fds) const;
+  static Readiness Resume(protocol::HandedReadiness handed);
+  protocol::HandedReadiness WriteDown(HandedFds& fds) const;
 
   // To be polled for reading; -1: there is none.
   int pipe() const { return pipe_.get(); }

@@ -29,6 +29,7 @@ struct ServiceDefinition {
 std::string DescribeDifference(const ServiceDefinition& a,
                                const ServiceDefinition& b);
 
+// What is added here goes over in an upgrade: see service_upgrade.cc.
 struct Service {
   std::uint64_t number = 0;
   std::string name;

@@ -45,7 +45,10 @@ void Services::Launch(Service& service) {
   }
   service.run = *run;
   runs_[*run] = service.number;
-  WatchReadiness(service);
+  if (auto watched = WatchReadiness(service); !watched) {
+    // It cannot be heard, so it will not be ready in time.
+    service.why = watched.error().ToString();
+  }
   if (policy.ready != ReadyKind::kNone && policy.ready_timeout_ms > 0) {
     Schedule(service, &Service::ready_until_ns,
              service.run_begun_ns + policy.ready_timeout_ms * kNsPerMs);
@@ -91,14 +94,12 @@ Result<ProcessKey> Services::StartWorker(Service& service) {
   return key;
 }
 
-void Services::WatchReadiness(Service& service) {
+Result<void> Services::WatchReadiness(const Service& service) {
   for (const int fd : {service.readiness.pipe(), service.readiness.socket()}) {
     if (fd < 0) continue;
-    if (auto added = poll_set_.Add(fd, service.number); !added) {
-      // It cannot be heard, so it will not be ready in time.
-      service.why = added.error().ToString();
-    }
+    if (auto added = poll_set_.Add(fd, service.number); !added) return added;
   }
+  return {};
 }
 
 void Services::DropReadiness(Service& service) {

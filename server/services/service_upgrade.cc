@@ -63,7 +63,7 @@ protocol::HandedService Hand(const Service& service, HandedFds& fds) {
   handed.run_begun_ns = service.run_begun_ns;
   handed.failure = service.failure;
   handed.status = service.status;
-  handed.readiness = service.readiness.HandOver(fds);
+  handed.readiness = service.readiness.WriteDown(fds);
   handed.log = Hand(service.log);
   handed.probe = Hand(service.probe);
   handed.probe_failure = service.probe_failure;
@@ -105,7 +105,7 @@ void Take(protocol::HandedService& handed, Service& service) {
   service.run_begun_ns = handed.run_begun_ns;
   service.failure = std::move(handed.failure);
   service.status = std::move(handed.status);
-  service.readiness = Readiness::TakeOver(std::move(handed.readiness));
+  service.readiness = Readiness::Resume(std::move(handed.readiness));
   service.log = Take(handed.log);
   service.probe = Take(handed.probe);
   service.probe_failure = std::move(handed.probe_failure);
@@ -117,7 +117,7 @@ void Take(protocol::HandedService& handed, Service& service) {
 
 }  // namespace
 
-protocol::HandedServices Services::HandOver(HandedFds& fds) const {
+protocol::HandedServices Services::WriteDown(HandedFds& fds) const {
   protocol::HandedServices handed;
   for (const auto& [name, service] : services_) {
     handed.services.push_back(Hand(service, fds));
@@ -131,13 +131,13 @@ protocol::HandedServices Services::HandOver(HandedFds& fds) const {
     }
   }
   handed.last_log = Hand(last_log_);
-  if (log_writer_) handed.log_writer = log_writer_->HandOver(fds);
+  if (log_writer_) handed.log_writer = log_writer_->WriteDown(fds);
   handed.restart_log_writer_ns = restart_log_writer_ns_;
   handed.to_check.assign(to_check_.begin(), to_check_.end());
   return handed;
 }
 
-void Services::TakeOver(protocol::HandedServices handed) {
+Result<void> Services::Resume(protocol::HandedServices handed) {
   last_number_ = Take(handed.last_number);
   for (protocol::HandedService& one : handed.services) {
     Service& service = services_[one.name];
@@ -147,7 +147,7 @@ void Services::TakeOver(protocol::HandedServices handed) {
     if (const std::int64_t next_ns = service.NextNs(); next_ns != 0) {
       timers_.insert({next_ns, service.number});
     }
-    WatchReadiness(service);
+    if (auto watched = WatchReadiness(service); !watched) return watched;
   }
   for (auto [from, to] :
        {std::pair(&handed.runs, &runs_), std::pair(&handed.probes, &probes_),
@@ -159,10 +159,11 @@ void Services::TakeOver(protocol::HandedServices handed) {
   last_log_ = Take(handed.last_log);
   restart_log_writer_ns_ = handed.restart_log_writer_ns;
   if (handed.log_writer) {
-    log_writer_.emplace(LogWriter::TakeOver(std::move(*handed.log_writer)));
+    log_writer_.emplace(LogWriter::Resume(std::move(*handed.log_writer)));
     WatchNewLogWriter();
   }
   to_check_.assign(handed.to_check.begin(), handed.to_check.end());
+  return {};
 }
 
 }  // namespace forkserver::server

@@ -82,10 +82,10 @@ class Services {
   std::vector<std::string> Restore();
 
   // What the program that this one replaces has handed over; instead of
-  // Restore.
-  void TakeOver(protocol::HandedServices handed);
+  // Restore. Error if one of them cannot be heard.
+  Result<void> Resume(protocol::HandedServices handed);
   // Everything, as it is when TakeEvents has returned. Not while shutting down.
-  protocol::HandedServices HandOver(HandedFds& fds) const;
+  protocol::HandedServices WriteDown(HandedFds& fds) const;
 
   // Nothing is started any more, and all are stopped: each once those after it
   // have ended.
@@ -154,7 +154,7 @@ class Services {
   void ArmWatchdog(Service& service);
   // Its run has failed, and ends for that.
   void Fail(Service& service, std::string why);
-  void WatchReadiness(Service& service);
+  Result<void> WatchReadiness(const Service& service);
   void DropReadiness(Service& service);
   void OnTime(Service& service, std::int64_t now_ns);
 

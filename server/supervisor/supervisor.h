@@ -43,9 +43,9 @@ class Supervisor {
 
   // What the program that this one replaces has handed over; call once, before
   // anything else, with its instance among the options.
-  void TakeOver(protocol::HandedSupervisor handed);
+  void Resume(protocol::HandedSupervisor handed);
   // Everything, as it is when TakeEvents has returned. Not while shutting down.
-  protocol::HandedSupervisor HandOver() const;
+  protocol::HandedSupervisor WriteDown() const;
 
   int fd() const { return launcher_.fd(); }
   std::optional<std::int64_t> NextDeadlineNs() const;

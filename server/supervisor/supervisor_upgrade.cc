@@ -187,7 +187,7 @@ Zygote Take(protocol::HandedZygote handed) {
 
 }  // namespace
 
-protocol::HandedSupervisor Supervisor::HandOver() const {
+protocol::HandedSupervisor Supervisor::WriteDown() const {
   protocol::HandedSupervisor handed;
   handed.instance = ids_.instance();
   handed.last_key = Hand(ids_.last());
@@ -210,7 +210,7 @@ protocol::HandedSupervisor Supervisor::HandOver() const {
   return handed;
 }
 
-void Supervisor::TakeOver(protocol::HandedSupervisor handed) {
+void Supervisor::Resume(protocol::HandedSupervisor handed) {
   ids_ = WorkerIds(options_.instance, Take(handed.last_key));
   launched_ = handed.launched;
   for (protocol::HandedWorker& one : handed.workers) {

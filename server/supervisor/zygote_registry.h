@@ -20,6 +20,7 @@
 
 namespace forkserver::server {
 
+// What is added here goes over in an upgrade: see supervisor_upgrade.cc.
 struct Zygote {
   ProcessKey key = 0;
   std::string id;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -27,6 +28,8 @@ constexpr std::pair<std::string_view, Call::Kind> kCalls[] = {
     {"take_over", Call::Kind::kTakeOver},
     {"go_back", Call::Kind::kGoBack},
 };
+
+constexpr std::size_t kMostSaid = 1000;
 
 constexpr std::string_view kAnswerMark = "\nforkserverd answers:\n";
 // The file may be larger than what is in it: it begins with the length.
@@ -86,8 +89,8 @@ Result<UniqueFd> WriteState(const protocol::HandedDaemon& state) {
   const std::string bytes = protocol::EncodeBody(state);
   const Length length = bytes.size();
   const std::size_t size = sizeof(length) + bytes.size();
-  UniqueFd file = MakeSharedFile("forkserver-state", size);
-  if (!file) return SystemError("memfd_create()", errno);
+  UniqueFd file = MakeSharedFile("forkserver-state", size, /*reserve=*/true);
+  if (!file) return SystemError("fallocate(memfd)", errno);
   const Mapping mapping(file.get(), size, PROT_READ | PROT_WRITE);
   if (!mapping.valid()) return SystemError("mmap()", errno);
   char* const target = static_cast<char*>(mapping.memory);
@@ -155,16 +158,15 @@ Error CallSuccessor(const std::string& program,
   return SystemError("execve(" + program + ")", cause);
 }
 
-Error GoBack(const protocol::HandedDaemon& handed,
-             const std::vector<std::string>& argv, const UniqueFd& state,
-             const std::string& why) {
-  std::vector<std::string> words = argv;
-  std::vector<std::string> variables =
-      EnvironmentWith(Word(Call::Kind::kGoBack, state.get()) + ":" + why);
+Error GoBack(const protocol::HandedDaemon& handed, char* const* argv,
+             const UniqueFd& state, const std::string& why) {
+  // What is too long cannot be executed.
+  std::vector<std::string> variables = EnvironmentWith(
+      Word(Call::Kind::kGoBack, state.get()) + ":" + why.substr(0, kMostSaid));
   std::vector<std::int64_t> all = handed.fds;
   all.push_back(state.get());
   KeepOnExec(all, true);
-  ExecuteFd(static_cast<int>(handed.old_program), PointersTo(words).data(),
+  ExecuteFd(static_cast<int>(handed.old_program), argv,
             PointersTo(variables).data());
   return SystemError("execve(the program before)", errno);
 }

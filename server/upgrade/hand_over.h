@@ -42,9 +42,8 @@ Error CallSuccessor(const std::string& program,
                     const UniqueFd& state,
                     const std::vector<std::int64_t>& fds);
 // Executes the program that has called this one again.
-Error GoBack(const protocol::HandedDaemon& handed,
-             const std::vector<std::string>& argv, const UniqueFd& state,
-             const std::string& why);
+Error GoBack(const protocol::HandedDaemon& handed, char* const* argv,
+             const UniqueFd& state, const std::string& why);
 
 // To standard output, which is the caller's.
 void WriteAnswer(const protocol::UpgradeAnswer& answer);

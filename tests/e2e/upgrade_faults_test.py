@@ -1,18 +1,21 @@
 """Upgrades to programs that cannot take over, and to none: the daemon goes on
 with everything that it has."""
 
+import contextlib
 import itertools
 import os
 import resource
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import unittest
 
 import forkserver
 
-from daemon_fixture import FORKSERVERD, ROOT, DaemonTestCase, wait_for
+from daemon_fixture import (FORKSERVERD, ROOT, DaemonTestCase,
+                            SandboxTestCase, wait_for)
 from wire import WireTestCase, frame, make_setup, pack
 
 SUCCESSOR_PROGRAM = os.path.join(ROOT, "tests/child_programs/successor_program")
@@ -108,8 +111,72 @@ class RefusedTest(FaultTestCase):
         error = self.refuse(path)
         self.assertIn("Exec format error", error.message)
 
+    def test_one_that_hangs(self):
+        error = self.refuse(self.successor("hangs"))
+        self.assertIn("said nothing for 10 s", error.message)
+
+    def test_a_program_that_executes_another_one(self):
+        # While it is not forkserverd yet nobody knows what it does with our
+        # children.
+        path = os.path.join(self.folder, "wrapper")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\nexec {FORKSERVERD} \"$@\"\n")
+        os.chmod(path, 0o755)
+        self.assertIn("executes another program", self.refuse(path).message)
+
     def test_a_folder(self):
         self.assertIn("is not a file", self.refuse(self.folder).message)
+
+
+class LimitsTest(SandboxTestCase):
+
+    def test_without_large_files_it_serves_and_is_not_upgraded(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        daemon = subprocess.Popen(
+            [FORKSERVERD, "--socket", self.sandbox.socket, "--foreground"],
+            env=self.sandbox.environment, stderr=subprocess.DEVNULL,
+            preexec_fn=limit)
+        wait_for(lambda: self.cli("status").returncode == 0, "it serves")
+        result = self.cli("daemon", "upgrade")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("a limit of file sizes", result.stderr)
+        self.assertEqual(self.cli("run", "--", "sh", "-c",
+                                  "exit 7").returncode, 7)
+        # A worker ends by the signal, as it would without forkserverd.
+        self.assertEqual(
+            self.cli("run", "--", "sh", "-c",
+                     f"ulimit -f 1; yes >{self.folder}/large").returncode,
+            128 + signal.SIGXFSZ)
+        daemon.terminate()
+        self.assertEqual(daemon.wait(20), 0)
+
+
+class LinkTest(SandboxTestCase):
+
+    def test_a_link_is_followed_to_where_it_leads_now(self):
+        versions = []
+        for version in ("v1", "v2"):
+            folder = os.path.join(self.folder, version)
+            os.mkdir(folder)
+            versions.append(shutil.copy(FORKSERVERD, folder))
+        link = os.path.join(self.folder, "forkserverd")
+        os.symlink(versions[0], link)
+        # By its name in the working directory.
+        daemon = subprocess.Popen(
+            ["./forkserverd", "--socket", self.sandbox.socket, "--foreground"],
+            env=self.sandbox.environment, stderr=subprocess.DEVNULL,
+            cwd=self.folder, start_new_session=True)
+        wait_for(lambda: self.cli("status").returncode == 0, "it serves")
+        for count, program in ((1, versions[1]), (2, versions[0])):
+            os.unlink(link)
+            os.symlink(program, link)
+            daemon.send_signal(signal.SIGHUP)
+            wait_for(lambda n=count: self.cli_json("status")["upgrades"] == n,
+                     "an upgrade")
+            self.assertEqual(os.readlink(f"/proc/{daemon.pid}/exe"), program)
+        daemon.terminate()
+        self.assertEqual(daemon.wait(20), 0)
 
 
 class NoDescriptorsTest(FaultTestCase):
@@ -188,7 +255,9 @@ class AtOnceTest(FaultTestCase):
                 program, gate = self.slow("")
                 worker = self.client.spawn(["sleep", "1000"], grace=0.1)
                 thread, outcome = self.begin(program)
-                with open(gate, "w", encoding="ascii") as stream:
+                # Nobody tries a program any more when it stops.
+                with contextlib.suppress(BrokenPipeError), \
+                        open(gate, "w", encoding="ascii") as stream:
                     if by == "request":
                         self.client.shutdown()
                     else:
@@ -208,6 +277,18 @@ class AtOnceTest(FaultTestCase):
                 self.start_daemon()
                 self.client = forkserver.connect(self.sandbox.socket,
                                                  autostart=False)
+
+    def test_a_signal_just_before_the_hand_over_is_not_lost(self):
+        program = self.successor("stops")
+        shutil.copy(FORKSERVERD, os.path.join(self.folder, "forkserverd"))
+        for _ in range(100):
+            with contextlib.suppress(forkserver.Error):
+                self.client.upgrade(program)
+            self.client.close()
+            self.assertEqual(self.daemon.wait(30), 0, self.log_text())
+            self.start_daemon()
+            self.client = forkserver.connect(self.sandbox.socket,
+                                             autostart=False)
 
     def test_signals_at_random_moments_are_never_lost(self):
         for i in range(40):

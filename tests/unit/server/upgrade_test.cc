@@ -13,6 +13,7 @@
 #include "server/handed_fds.h"
 #include "server/upgrade/hand_over.h"
 #include "server/upgrade/judgement.h"
+#include "server/upgrade/program_file.h"
 
 namespace forkserver::server {
 namespace {
@@ -142,6 +143,19 @@ TEST_CASE("a call has its state, and why one goes back") {
   CHECK(ReadState(call->state));
 }
 
+TEST_CASE("a path is that by which it was started, and a file is what it is") {
+  const auto own = OwnIdentity();
+  REQUIRE(own);
+  const std::string path = StartedAs("/proc/self/exe");
+  CHECK(path == "/proc/self/exe");
+  CHECK(IdentityOf(path).value() == *own);
+  CHECK(IdentityOf(StartedAs("sh")).value() == *own);
+  CHECK(IdentityOf("/bin/sh").value() != *own);
+  CHECK_FALSE(IdentityOf("/"));
+  CHECK_FALSE(IdentityOf("/etc/passwd"));
+  CHECK_FALSE(IdentityOf("/there/is/none"));
+}
+
 TEST_CASE("an outbox goes on in the midst of a frame") {
   Outbox outbox;
   const std::string large(1 << 20, 'r');
@@ -153,7 +167,7 @@ TEST_CASE("an outbox goes on in the midst of a frame") {
   SetNonBlocking(pair->first.get());
   REQUIRE(outbox.Flush(pair->first.get()) == Outbox::Status::kBlocked);
   Outbox next;
-  next.TakeOver(outbox.HandOver(), outbox.overrun());
+  next.Resume(outbox.WriteDown(), outbox.overrun());
   std::string received;
   char buffer[65536];
   while (received.size() < large.size() + 10) {

@@ -6,8 +6,10 @@
 //   dies             the same, and is gone
 //   stops            the same, and is the forkserverd beside it; as soon as it
 //                    has answered the daemon gets SIGTERM, sooner or later
+//   reaps            the same, when it has reaped one of the daemon's children
 //   hangs            stops itself
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -62,7 +64,8 @@ int Main(char** argv) {
     return 0;
   }
   if (name == "dies") ::kill(::getpid(), SIGKILL);
-  if (name == "stops") {
+  if (name == "reaps") ::waitpid(-1, nullptr, 0);
+  if (name == "stops" || name == "reaps") {
     std::vector<std::string> words;
     for (char** word = argv; *word != nullptr; ++word)
       words.emplace_back(*word);

@@ -303,6 +303,29 @@ class AtOnceTest(FaultTestCase):
         self.client = forkserver.connect(self.sandbox.socket, autostart=False)
 
 
+class ReapsTest(FaultTestCase):
+
+    def test_a_worker_that_somebody_else_has_reaped_is_lost(self):
+        program = self.successor("reaps")
+        shutil.copy(FORKSERVERD, os.path.join(self.folder, "forkserverd"))
+        gate = os.path.join(self.folder, "gate")
+        os.mkfifo(gate)
+        worker = self.client.spawn(["sh", "-c", f"read line <{gate}; exit 7"])
+        # More than have a descriptor each.
+        others = [self.client.spawn(["sleep", "1000"]) for _ in range(40)]
+        thread = threading.Thread(target=self.client.upgrade, args=(program,))
+        thread.start()
+        wait_for(lambda: os.readlink(f"/proc/{self.daemon.pid}/exe") == program,
+                 "it reaps")
+        with open(gate, "w", encoding="ascii") as stream:
+            stream.write("go\n")
+        thread.join(30)
+        record = worker.wait(30)
+        self.assertEqual((record.reason, record.code), ("lost", None))
+        for other in others:
+            self.assertEqual(other.stop(0).reason, "stopped")
+
+
 class DiesTest(FaultTestCase):
 
     def test_kills_at_random_moments_leave_nothing_behind(self):

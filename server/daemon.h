@@ -38,7 +38,7 @@ class Daemon {
   // `refused` is empty, or why another program went back to this one. Where it
   // cannot, `give_up` is called and does not return: nothing is changed yet.
   static std::unique_ptr<Daemon> TakeOver(
-      const Options& options, protocol::HandedDaemon handed,
+      const Options& options, const protocol::HandedDaemon& handed,
       const std::string& refused,
       const std::function<void(const Error&)>& give_up);
   ~Daemon();

@@ -103,9 +103,10 @@ Result<void> Daemon::BeginUpgrade(std::string program) {
       },
       state->get());
   if (!trying) return Failed("try", trying.error());
-  upgrade_.emplace();
-  upgrade_->program = std::move(program);
-  upgrade_->file = std::move(*file);
+  Upgrade upgrade;
+  upgrade.program = std::move(program);
+  upgrade.file = std::move(*file);
+  upgrade_ = std::move(upgrade);
   trial_timer_.emplace(loop_, [this] {
     if (!upgrade_ || upgrade_->tried) return;
     upgrade_->late = true;
@@ -228,7 +229,7 @@ void Daemon::HandOver() {
 }
 
 std::unique_ptr<Daemon> Daemon::TakeOver(
-    const Options& options, protocol::HandedDaemon handed,
+    const Options& options, const protocol::HandedDaemon& handed,
     const std::string& refused,
     const std::function<void(const Error&)>& give_up) {
   // What may fail comes first. While `give_up` runs everything that was made is

@@ -455,9 +455,10 @@ Result<void> Dispatcher::HandleUpgrade(Connection& connection,
                            std::to_string(connection.pid()) +
                            ") asks for an upgrade");
   if (auto begun = options_.on_upgrade(request->program); !begun) return begun;
-  upgrade_waiter_.emplace();
-  upgrade_waiter_->owner = connection.id();
-  upgrade_waiter_->request = frame.message->envelope().id;
+  Waiter waiter;
+  waiter.owner = connection.id();
+  waiter.request = frame.message->envelope().id;
+  upgrade_waiter_ = waiter;
   return {};
 }
 

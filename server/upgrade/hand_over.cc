@@ -95,7 +95,7 @@ Result<UniqueFd> WriteState(const protocol::HandedDaemon& state) {
   if (!mapping.valid()) return SystemError("mmap()", errno);
   char* const target = static_cast<char*>(mapping.memory);
   std::memcpy(target, &length, sizeof(length));
-  std::memcpy(target + sizeof(length), bytes.data(), bytes.size());
+  bytes.copy(target + sizeof(length), bytes.size());
   return file;
 }
 

@@ -34,14 +34,14 @@ TEST_CASE("what began just after the last sample is not taken for older") {
 }
 
 TEST_CASE("what was there and had not been found counts from now on") {
-  CHECK(UsedSince({{1, Old(5)}}, {{1, Old(6)}, {2, Old(9000)}}, kSince,
-                  true) == 1);
+  CHECK(UsedSince({{1, Old(5)}}, {{1, Old(6)}, {2, Old(9000)}}, kSince, true) ==
+        1);
 }
 
 TEST_CASE("a child that has ended counts once") {
   // It had used 1000, uses 50 more, ends, and its parent has it.
-  CHECK(UsedSince({{1, Old(5, 0)}, {2, Old(1000)}}, {{1, Old(5, 1050)}},
-                  kSince, true) == 50);
+  CHECK(UsedSince({{1, Old(5, 0)}, {2, Old(1000)}}, {{1, Old(5, 1050)}}, kSince,
+                  true) == 50);
   // Between two samples: nobody has seen it.
   CHECK(UsedSince({{1, Old(5, 0)}}, {{1, Old(5, 300)}}, kSince, true) == 300);
   // It is a zombie at this sample, and reaped at the next.
@@ -64,8 +64,8 @@ TEST_CASE("a process with the number of one that has ended is another one") {
 
 TEST_CASE("it is never less than nothing") {
   // SIGCHLD is ignored: nobody has its time.
-  CHECK(UsedSince({{1, Old(5)}, {2, Old(1000)}}, {{1, Old(6)}}, kSince,
-                  true) == 0);
+  CHECK(UsedSince({{1, Old(5)}, {2, Old(1000)}}, {{1, Old(6)}}, kSince, true) ==
+        0);
 }
 
 }  // namespace

@@ -138,7 +138,8 @@ void Daemon::OnTried(const ProgramTried& tried) {
     // While that executes others it may reap what is ours.
     return EndUpgrade(Failed(
         "try", program + " executes another program, or was changed meanwhile",
-        "ask for the program itself"));
+        "name forkserverd itself or a link to it; for the command line its "
+        "folder, by FORKSERVER_BIN"));
   }
   if (auto prepared = PrepareHandOver(); !prepared) {
     return EndUpgrade(Failed("begin", prepared.error()));
@@ -209,7 +210,8 @@ void Daemon::HandOver() {
   Error why;
   if (supervisor_.shutting_down()) {
     why = MakeError(error_code::kDaemonStopping,
-                    "forkserverd was told to stop while it was upgraded");
+                    "forkserverd was told to stop while it was upgraded",
+                    "start the new one when it has stopped");
   } else if (auto file = IdentityOf(upgrade_->program);
              !file || *file != upgrade_->file) {
     why = Failed("open", upgrade_->program + " was changed while it was tried",
@@ -218,10 +220,10 @@ void Daemon::HandOver() {
     HandedFds fds;
     const protocol::HandedDaemon handed = WriteDown(fds);
     Result<UniqueFd> state = WriteState(handed);
-    why = state ? CallSuccessor(upgrade_->program, options_.argv,
-                                Call::Kind::kTakeOver, *state, handed.fds)
-                : state.error();
-    why = Failed("exec", why);
+    why = state ? Failed("exec", CallSuccessor(upgrade_->program, options_.argv,
+                                               Call::Kind::kTakeOver, *state,
+                                               handed.fds))
+                : Failed("write", state.error());
   }
   ReleaseStopSignals();
   EndUpgrade(why);

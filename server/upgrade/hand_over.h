@@ -11,6 +11,7 @@
 
 #include <forkserver/result.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

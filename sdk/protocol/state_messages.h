@@ -1,5 +1,6 @@
 // What the daemon leaves in files for the next one. Not a part of the protocol
 // that clients speak. Still, it crosses versions: keys are added, not changed.
+// Held by tests/unit/protocol/kept_states_test.cc.
 #pragma once
 
 #include <forkserver/service_types.h>

@@ -2,7 +2,8 @@
 // everything that it knows. Not a part of the protocol that clients speak.
 // Still, it crosses versions: keys are added, as Optional ones, and not
 // changed; what cannot be said so is another kUpgradeFormat. So is a further
-// descriptor: a program that does not know of it would never close it.
+// descriptor: a program that does not know of it would never close it. Held by
+// tests/unit/protocol/kept_states_test.cc.
 //
 // What crosses besides: the keeper's table, SetupFailure of
 // sdk/process/child_setup.h, crash files, and log_messages.h.

@@ -36,6 +36,7 @@ Result<void> PollSet::Add(int fd, std::uint64_t token) {
 void PollSet::WatchWritable(int fd, std::uint64_t token, bool on) {
   epoll_event event =
       Interest(on ? std::uint32_t{EPOLLIN} | EPOLLOUT : EPOLLIN, token);
+  // It is in the set: nothing is allocated, so that this cannot fail.
   ::epoll_ctl(fd_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 

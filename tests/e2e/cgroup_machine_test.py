@@ -59,6 +59,9 @@ CASES = {
     "a_status": "forkserver status --json",
     "b_memory": RECORD % f"--memory-max 32M -- {HOG}",
     "c_memory_told": f"forkserver run --memory-max 32M -- {HOG}",
+    "c_memory_explained": "worker=\"$(forkserver run --detach --memory-max 32M "
+                          f"-- {HOG})\"; forkserver wait $worker >/dev/null; "
+                          "forkserver why $worker",
     "d_memory_of_a_child": RECORD %
                            f"--memory-max 32M -- sh -c '{HOG}; exit 3'",
     "e_memory_enough": RECORD % ("--memory-max 64M -- dd if=/dev/zero "
@@ -223,6 +226,9 @@ class CgroupMachineTest(unittest.TestCase):
         self.assertEqual((record["reason"], record["signal"],
                           record["oom_kills"]), ("signaled", 9, 1))
         self.assertIn("ran out of memory", self.case("c_memory_told", 137))
+        self.assertIn("SIGKILL. It ran out of memory (--memory-max): the "
+                      "kernel killed 1 process of it.",
+                      self.case("c_memory_explained"))
 
     def test_one_that_it_started_is_counted_too(self):
         record = self.json_of("d_memory_of_a_child", 3)

@@ -71,6 +71,13 @@ std::string Describe(const ExitRecord& record) {
   return text;
 }
 
+std::string DescribeOomKills(const ExitRecord& record) {
+  if (record.oom_kills == 0) return {};
+  return "ran out of memory (--memory-max): the kernel killed " +
+         std::to_string(record.oom_kills) +
+         (record.oom_kills == 1 ? " process" : " processes") + " of it";
+}
+
 bool FlushOutput() {
   const bool failed_before = std::ferror(stdout) != 0;
   if (std::fflush(stdout) == 0 && !failed_before) return true;

@@ -27,6 +27,9 @@ int Fail(const Error& error);
 // "exit code 3", "SIGSEGV (core dumped)", "lost", with the reason when it is
 // not plain from these: "SIGTERM (timeout)".
 std::string Describe(const ExitRecord& record);
+// "ran out of memory (...): the kernel killed 2 processes of it"; empty if it
+// did not.
+std::string DescribeOomKills(const ExitRecord& record);
 
 // False if not everything could be written, which it has said then.
 bool FlushOutput();

@@ -116,6 +116,9 @@ std::string Summarize(const ExitRecord& record) {
                              : "ended by itself, with exit code " +
                                    std::to_string(record.code.value_or(0));
   }
+  if (const std::string memory = DescribeOomKills(record); !memory.empty()) {
+    text += ". It " + memory;
+  }
   return Printable(text) + ".";
 }
 

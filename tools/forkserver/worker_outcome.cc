@@ -37,12 +37,8 @@ int ReportEnd(const ExitRecord& record) {
   if (const char* explanation = ExplainReason(record.reason)) {
     PrintError("worker " + record.id + " " + explanation);
   }
-  if (record.oom_kills > 0) {
-    PrintError("worker " + record.id +
-               " ran out of memory (--memory-max): the "
-               "kernel killed " +
-               std::to_string(record.oom_kills) +
-               (record.oom_kills == 1 ? " process" : " processes") + " of it");
+  if (const std::string memory = DescribeOomKills(record); !memory.empty()) {
+    PrintError("worker " + record.id + " " + memory);
   }
   if (record.crash && !record.crash->frames.empty()) {
     PrintError("worker " + record.id +

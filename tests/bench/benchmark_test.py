@@ -56,7 +56,7 @@ PEERS = {
 
 def run(*arguments, **options):
     return subprocess.run([BENCHMARK, *arguments], capture_output=True,
-                          text=True, timeout=120, check=False, **options)
+                          text=True, timeout=600, check=False, **options)
 
 
 def measure(name, **options):

@@ -1,5 +1,8 @@
 #include "sdk/cpp/forked_child.h"
 
+#include <cstdlib>
+#include <ctime>
+#include <string_view>
 #include <utility>
 
 #include "sdk/process/child_setup.h"
@@ -50,6 +53,20 @@ Result<void> CheckFrozen(const FrozenEnvironment& frozen,
                    "restart the zygote with this environment, or send its own");
 }
 
+bool ChangesTimeZone(const std::vector<std::string>& environment) {
+  constexpr std::string_view kPrefix = "TZ=";
+  const char* wanted = nullptr;
+  for (const std::string& variable : environment) {
+    if (variable.compare(0, kPrefix.size(), kPrefix) == 0) {
+      wanted = variable.c_str() + kPrefix.size();
+      break;
+    }
+  }
+  const char* const present = std::getenv("TZ");
+  if (wanted == nullptr || present == nullptr) return wanted != present;
+  return std::string_view(wanted) != present;
+}
+
 void ReplaceEnvironment(std::vector<std::string> environment) {
   // Never freed: pointers that getenv(3) returned may be held anywhere. Kept
   // reachable for LeakSanitizer.
@@ -59,10 +76,12 @@ void ReplaceEnvironment(std::vector<std::string> environment) {
     Block* previous;
   };
   static Block* current = nullptr;
+  const bool new_time_zone = ChangesTimeZone(environment);
   auto* block = new Block{std::move(environment), {}, current};
   block->pointers = PointersTo(block->variables);
   environ = block->pointers.data();
   current = block;
+  if (new_time_zone) ::tzset();
 }
 
 }  // namespace forkserver

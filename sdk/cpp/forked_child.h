@@ -48,6 +48,10 @@ struct ForkParent {
 Result<void> CheckFrozen(const FrozenEnvironment& frozen,
                          const protocol::Setup& setup);
 
+// Whether these variables ask for another TZ than this process has. libc reads
+// it once: who replaces the environment calls tzset(3) then.
+bool ChangesTimeZone(const std::vector<std::string>& environment);
+
 // Makes `environment` the whole environment of this process.
 void ReplaceEnvironment(std::vector<std::string> environment);
 

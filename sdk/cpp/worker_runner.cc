@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <iostream>
 #include <string_view>
@@ -122,6 +123,7 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   worker.plan.status_fd = parent.report_fd;
   worker.plan.cgroup_fd = request.cgroup.get();
   worker.environment = PointersTo(worker.setup.env);
+  worker.new_time_zone = ChangesTimeZone(worker.setup.env);
   return {};
 }
 
@@ -186,6 +188,7 @@ void WorkerRunner::Run(const ForkParent& parent, PreparedWorker& worker,
   static_cast<void>(worker.request.cgroup.Release());
   // `worker` lives as long as this process does.
   environ = worker.environment.data();
+  if (worker.new_time_zone) ::tzset();
   WorkerContext context = MakeContext(id, std::move(worker.setup.entry),
                                       std::move(worker.setup.args.data),
                                       std::move(worker.setup.argv));

@@ -27,6 +27,7 @@ struct PreparedWorker {
   const Entry* entry = nullptr;  // none in a canary
   ChildPlan plan;
   std::vector<char*> environment;  // into `setup`, for environ(7)
+  bool new_time_zone = false;
 };
 
 // The SDK's access to WorkerContext, and the worker's life.

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -131,6 +132,17 @@ int PrintEnv(WorkerContext& context) {
   return std::getenv("SET_BY_ENTRY") == nullptr;
 }
 
+// By a function that does not look at TZ again.
+int PrintTime(WorkerContext& context) {
+  const std::time_t epoch = 0;
+  std::tm local = {};
+  ::localtime_r(&epoch, &local);
+  char text[64];
+  context.SetResult(
+      std::string(text, std::strftime(text, sizeof(text), "%H %Z", &local)));
+  return 0;
+}
+
 int PrintCwd(WorkerContext& context) {
   char path[4096];
   const mode_t mask = ::umask(0);
@@ -188,6 +200,11 @@ int SetBigResult(WorkerContext& context) {
 }
 
 forkserver::Result<void> Fine() { return {}; }
+
+forkserver::Result<void> ReadsClock() {
+  ::tzset();
+  return {};
+}
 
 forkserver::Result<void> FillsMemory() {
   static const std::vector<char> filled(64u << 20, 'x');
@@ -340,12 +357,14 @@ int main(int argc, char** argv) {
   zygote.AddEntry("print_context", PrintContext);
   zygote.AddEntry("print_env", PrintEnv);
   zygote.AddEntry("print_cwd", PrintCwd);
+  zygote.AddEntry("print_time", PrintTime);
   zygote.AddEntry("print_fds", PrintFds);
   zygote.AddEntry("print_signals", PrintSignals);
   zygote.AddEntry("spawn_thread", SpawnThread);
   zygote.AddEntry("write_to_stdout", WriteToStdout);
   zygote.AddEntry("set_big_result", SetBigResult);
   zygote.AddPreload("ok", Fine);
+  zygote.AddPreload("reads_clock", ReadsClock);
   zygote.AddPreload("fills_memory", FillsMemory);
   zygote.AddPreload("fails", Fails);
   zygote.AddPreload("throws", Throws);

@@ -46,6 +46,20 @@ class ForkTest(ZygoteTestCase):
                               umask=0o123)
         self.assertEqual(result.decode(), f"{self.folder} 123")
 
+    def test_local_time_is_that_of_the_environment(self):
+        self.start(self.c, "clock", env=["TZ=AAA-9"], preload=["reads_clock"])
+        self.start(self.c, "nested", parent="clock", env=["TZ=BBB-3"])
+        for zygote, env, expected in (
+                ("clock", ["TZ=AAA-9"], b"09 AAA"),
+                ("clock", ["TZ=CCC-4"], b"04 CCC"),
+                ("nested", ["TZ=BBB-3"], b"03 BBB"),
+                ("nested", ["TZ=CCC-4"], b"04 CCC"),
+                ("clock", ["TZ="], b"00 UTC")):
+            with self.subTest(zygote=zygote, env=env):
+                result, _ = self.call(self.c, "print_time", zygote=zygote,
+                                      env=env)
+                self.assertEqual(result, expected)
+
     def test_a_zygote_is_not_taken_for_a_process_of_its_client(self):
         # A client that is a worker itself.
         zygote = self.start(self.c, "other", env=["FORKSERVER_WORKER=client"])

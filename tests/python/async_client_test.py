@@ -106,6 +106,13 @@ class AsyncClientTest(ClientTestCase):
                 events.close()
         self.assertEqual(seen, [("worker_launched", record.id),
                                 ("worker_ended", record.id)])
+        async with await self.aio.subscribe() as others:
+            async with await self.aio.spawn(["sleep", "60"]) as worker:
+                self.assertEqual((await others.next()).worker.id, worker.id)
+                self.assertIsNone(await worker.poll())
+            self.assertEqual((await worker.poll()).reason, "stopped")
+        with self.assertRaises(StopAsyncIteration):
+            await others.__anext__()
 
     @in_loop
     async def test_zygotes(self):

@@ -1,5 +1,6 @@
 """What the processes of multiprocessing_test.py run."""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -65,10 +66,15 @@ def describe(results):
         "argv": sys.argv,
         "path": sys.path,
         "variable": os.environ.get("SHOP"),
+        "time_zone": time.localtime(0).tm_zone,
         "stdin": sys.stdin.read(),
         "threads": threading.active_count(),
         "modules": sorted(sys.modules),
     })
+
+
+def import_late(results):
+    results.put(importlib.import_module("late_shop").WARES)
 
 
 def put_many(queue, count):

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import unittest
 import warnings
 from multiprocessing import shared_memory
@@ -110,6 +111,33 @@ class ProcessTest(MultiprocessingTestCase):
             process, found = self.description(context, programs.describe)
             self.assertEqual(found["variable"], value)
             self.code_of(process)
+
+    def test_its_time_zone_is_that_of_its_environment(self):
+        self.addCleanup(time.tzset)  # when the variable is as it was
+        context = self.context()
+        for zone in ("AAA-9", "BBB5", None):
+            os.environ.pop("TZ", None)
+            if zone:
+                os.environ["TZ"] = zone
+            time.tzset()
+            process, found = self.description(context, programs.describe)
+            self.assertEqual(found["time_zone"], time.localtime(0).tm_zone)
+            self.code_of(process)
+
+    def test_it_sees_a_folder_of_the_path_that_has_been_made_since(self):
+        folder = os.path.join(self.folder, "late")
+        sys.path.insert(0, folder)
+        self.addCleanup(sys.path.remove, folder)
+        context = self.context()
+        self.code_of(self.start(context, programs.nothing))
+        os.mkdir(folder)
+        with open(os.path.join(folder, "late_shop.py"), "w",
+                  encoding="utf-8") as file:
+            file.write("WARES = 3\n")
+        results = context.SimpleQueue()
+        process = self.start(context, programs.import_late, results)
+        self.assertEqual(results.get(), 3)
+        self.code_of(process)
 
     def test_a_frozen_variable_that_changed_makes_another_zygote(self):
         context = self.context()
@@ -442,6 +470,22 @@ class ContextTest(MultiprocessingTestCase):
                 process.start()
             self.assertIn("pickle", str(caught.exception))
         self.code_of(self.start(context, programs.nothing))
+
+    def test_a_zygote_that_dies_before_a_process_begins_is_replaced(self):
+        context = self.context(spares=(0, 0))  # they would take it
+        self.code_of(self.start(context, programs.nothing))
+        zygote = self.client.list().zygotes[0]
+        os.kill(zygote.pid, signal.SIGSTOP)
+
+        def end_it():
+            wait_for(lambda: self.client.list().workers, "it is asked")
+            os.kill(zygote.pid, signal.SIGKILL)
+
+        end = threading.Thread(target=end_it)
+        end.start()
+        process = self.start(context, programs.exit_with, 7)
+        end.join()
+        self.assertEqual(self.code_of(process), 7)
 
     def test_an_idle_zygote_is_replaced(self):
         context = self.context()

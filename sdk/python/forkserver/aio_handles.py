@@ -36,6 +36,13 @@ class AsyncWorker(WorkerView):
                 self.id, self._end, timeout)
         return self._record
 
+    async def poll(self) -> Optional[ExitRecord]:
+        """As Worker.poll()."""
+        try:
+            return await self.wait(0)
+        except Timeout:
+            return None
+
     async def signal(self, signal: int, group: bool = False) -> None:
         """As Worker.signal()."""
         await self._client.signal(self, signal, group)
@@ -99,7 +106,7 @@ class AsyncZygote:
 
 
 class AsyncSubscription:
-    """As Subscription, with `async for`."""
+    """As Subscription, with `async for` and `async with`."""
 
     def __init__(self, client: "AsyncClient") -> None:
         self._client = client
@@ -147,6 +154,12 @@ class AsyncSubscription:
         """As Subscription.close()."""
         self._closed = True
         self._queue.clear()
+
+    async def __aenter__(self) -> "AsyncSubscription":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        self.close()
 
 
 async def until(future: "asyncio.Future[None]",

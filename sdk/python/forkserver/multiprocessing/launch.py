@@ -5,7 +5,7 @@ import threading
 from typing import Any, Callable, Dict, Optional
 
 from forkserver.errors import (BadRequest, ConnectionLost, StaleEnvironment,
-                               UnknownZygote, ZygoteRetired)
+                               UnknownZygote, ZygoteFailed, ZygoteRetired)
 from forkserver.launch_request import prepare_fork
 from forkserver.multiprocessing import origin
 from forkserver.worker import Worker
@@ -80,10 +80,11 @@ class Launch:
                     launched = client._connection.wait(self._promise)
                     self._worker = Worker(client, launched.info, launched.end)
                     origin.prove(self._origin)
-                except (UnknownZygote, ZygoteRetired, StaleEnvironment):
-                    # It was idle for too long, it crashed, it ended with the
-                    # process that started it, or a frozen variable has
-                    # changed since.
+                except (UnknownZygote, ZygoteRetired, ZygoteFailed,
+                        StaleEnvironment):
+                    # It was idle for too long, it crashed (with nothing begun,
+                    # if only now), it ended with the process that started it,
+                    # or a frozen variable has changed since.
                     self._attempts -= 1
                     if not self._attempts or not origin.forget(self._options,
                                                                self._origin):

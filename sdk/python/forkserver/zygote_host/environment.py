@@ -1,6 +1,7 @@
 """The environment of a worker: compared with the zygote's, then its own."""
 
 import os
+import time
 from typing import Dict, Iterable, List, Mapping, NamedTuple
 
 from forkserver.errors import StaleEnvironment
@@ -101,3 +102,6 @@ def replace_environment(plan: EnvironmentPlan) -> None:
         del os.environ[name]
     for name, value in plan.changed.items():
         os.environ[name] = value
+    # libc has read it, once.
+    if plan.clear or "TZ" in plan.changed or "TZ" in plan.removed:
+        time.tzset()

@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import os
+import sys
 from typing import Any, Callable, List, NamedTuple, Optional
 
 from forkserver import hooks
@@ -122,6 +123,7 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
                   *(_hook(name) for name in settings.after_fork),
                   *hooks.after_fork_hooks]
     flush_streams()
+    _forget_missing_folders()
     gc.collect()
     gc.freeze()
     fork_cost.make_forks_cheap()
@@ -133,6 +135,14 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
         spares, ZygoteReady(
             entries.names(), preloader.reports[first:], threads, own_fds,
             self_audit.answers))
+
+
+def _forget_missing_folders() -> None:
+    """A folder of sys.path that is not there is not looked at again by whoever
+    has missed it: a worker shall see one that has been made since."""
+    for name, finder in list(sys.path_importer_cache.items()):
+        if finder is None:
+            del sys.path_importer_cache[name]
 
 
 def _check_own(channels: Channels) -> None:

@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from pytest_fixture import PytestTestCase
+from pytest_fixture import PytestTestCase, comparable
 from runner_fixture import FLAG
 
 try:
@@ -118,6 +118,74 @@ test_two = test_one
         self.assertIn("2 passed, 2 errors", mine.stdout)
         self.assertIn("RuntimeError: session teardown", mine.stdout)
         self.assertIn("RuntimeError: module teardown", mine.stdout)
+
+    def test_such_an_error_is_told_as_that_of_the_last_test(self):
+        self.write("test_late.py", """
+            import pytest
+            @pytest.fixture(scope="module")
+            def module():
+                yield
+                raise RuntimeError("cannot drop")
+            def test_one(module): pass
+            def test_two(module): pass
+        """)
+        for style in ("auto", "short", "line"):
+            stock, mine = (comparable(run(f"--tb={style}").stdout)
+                           .partition("ERRORS ") for run in
+                           (self.stock, self.ours))
+            self.assertIn("RuntimeError: cannot drop", mine[2])
+            self.assertEqual(mine[2], stock[2])
+
+    def test_warnings_of_fixtures_are_told(self):
+        self.write("test_warn.py", """
+            import pytest, warnings
+            @pytest.fixture(scope="session")
+            def session(): warnings.warn("of the session", DeprecationWarning)
+            @pytest.fixture(scope="module")
+            def module():
+                warnings.warn("of the module")
+                yield
+                warnings.warn("at its end")
+            def setup_module():
+                warnings.warn("of setup_module")
+            def test_session(session): pass
+            def test_module(module): pass
+        """)
+        for options in ((), ("-p", "no:warnings")):
+            stock = self.stock("-q", *options)
+            mine = self.ours("-q", *options)
+            with self.subTest(options=options):
+                self.assertEqual(mine.returncode, 0)
+                self.assertEqual(mine.stdout.splitlines()[-1].split(" in ")[0],
+                                 stock.stdout.splitlines()[-1].split(" in ")[0])
+        for text in ("of the session", "of the module", "at its end",
+                     "of setup_module"):
+            self.assertIn(text, self.ours("-q").stdout)
+
+    def test_warnings_of_fixtures_can_be_errors(self):
+        self.write("test_warn.py", """
+            import pytest, warnings
+            @pytest.fixture(scope="session")
+            def session(): warnings.warn("of the session")
+            @pytest.fixture(scope="module")
+            def module(): warnings.warn("of the module")
+            def test_session(session): pass
+            def test_module(module): pass
+            def test_none(): pass
+        """)
+        mine = self.ours("-q", "-W", "error")
+        self.assertEqual(mine.returncode, 1)
+        self.assertIn("1 passed, 2 errors", mine.stdout)
+
+    def test_a_fixture_of_a_module_that_interrupts_ends_the_run(self):
+        self.write("test_interrupt.py", """
+            import pytest
+            @pytest.fixture(scope="module")
+            def module(): raise KeyboardInterrupt
+            def test_one(module): pass
+            def test_two(): pass
+        """)
+        self.assertEqual(self.ours().returncode, 2)
 
     def test_parametrized_session_fixtures_are_set_up_in_workers(self):
         self.write("test_parameters.py", """

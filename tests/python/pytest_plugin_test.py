@@ -198,6 +198,20 @@ class Case(unittest.TestCase):
 
     # --- ends ---
 
+    def test_a_test_that_interrupts_ends_the_run(self):
+        self.write("test_interrupt.py", """
+            def test_before(): pass
+            def test_interrupt(): raise KeyboardInterrupt
+            def test_after(): pass
+        """)
+        for scope in ("function", "file"):
+            mine = self.ours("-v", "--forkserver-scope", scope)
+            self.assertEqual(mine.returncode, 2)
+            self.assertIn("test_before PASSED", mine.stdout)
+            self.assertIn("KeyboardInterrupt", mine.stdout)
+            self.assertIn("interrupted: test_interrupt.py::test_interrupt",
+                          mine.stdout)
+
     def test_a_crash_is_a_failure_of_its_test_and_the_run_goes_on(self):
         self.write("test_crash.py", FLAG + '''
 def test_before(): pass

@@ -72,9 +72,10 @@ Requires-Dist: msgpack
 """
 
 
-# By which pytest finds the plugin, wherever the package is on its path.
+# By which pytest finds the plugin, wherever the package is on its path. Of the
+# module's name: `-p` with that name is the same then.
 ENTRY_POINTS = """[pytest11]
-forkserver = forkserver.pytest_plugin
+forkserver.pytest_plugin = forkserver.pytest_plugin
 """
 
 # In the Python package's source, and below the prefix.

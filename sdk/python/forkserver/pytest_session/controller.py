@@ -16,7 +16,7 @@ from forkserver.lanes import InOrder, Lanes, Post, Task
 from forkserver.pytest_session import worker
 from forkserver.pytest_session.relay import Replay
 from forkserver.pytest_session.units import Plan, Unit
-from forkserver.pytest_session.zygotes import TeardownError, Zygotes
+from forkserver.pytest_session.zygotes import Zygotes
 
 # What tests are given to clean up when the run ends before they do.
 _INTERRUPT_SECONDS = 5.0
@@ -133,6 +133,9 @@ class Controller:
             self._replay_crash(*event[1:])
         elif event[0] == "exit":
             raise pytest.exit.Exception(*event[1:])
+        elif event[0] == "interrupted":  # by a test, not by this process
+            self._notes.append(_describe_interrupt(event))
+            raise KeyboardInterrupt
         elif event[0] == "shouldstop":
             session.shouldstop = event[1]
         elif self._replay.handles(event[0]):
@@ -142,14 +145,10 @@ class Controller:
         nodeid, location = self._plan.items[index]
         if self._started_item != nodeid:
             self._replay.replay("logstart", nodeid, location)
-        self._report(nodeid, location, "call", text)
-        self._replay.replay("logfinish", nodeid, location)
-
-    def _report(self, nodeid: str, location: Any, when: Any,
-                text: str) -> None:
         report = pytest.TestReport(nodeid, tuple(location), {}, "failed", text,
-                                   when)
+                                   "call")
         self._config.hook.pytest_runtest_logreport(report=report)
+        self._replay.replay("logfinish", nodeid, location)
 
     # --- in the threads of the lanes ---
 
@@ -214,7 +213,7 @@ class Controller:
         for _, event in self._lanes.join(_INTERRUPT_SECONDS):
             if self._by_user and event is not None and (
                     event[0] == "interrupted"):
-                self._notes.append(f"interrupted: {event[1]}\n{event[2]}")
+                self._notes.append(_describe_interrupt(event))
         with self._lock:
             workers = list(self._workers.values())
         for each in workers:
@@ -225,16 +224,12 @@ class Controller:
 
     def _end_zygotes(self) -> None:
         try:
-            errors: List[TeardownError] = self._zygotes.stop()
+            events: List[Any] = self._zygotes.stop()
         except Error:
             return  # the daemon is gone
-        for error in errors:
-            of_file = [each for unit in self._plan.units
-                       if error.file in ("", unit.file)
-                       for each in unit.items]
-            if of_file:
-                nodeid, location = self._plan.items[of_file[-1]]
-                self._report(nodeid, location, "teardown", error.text)
+        for event in events:
+            if event[0] in ("report", "warning"):
+                self._replay.replay(*event)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         unsafe = self._zygotes.notes if self._zygotes is not None else []
@@ -259,6 +254,10 @@ class Controller:
                 pass
         if self._client is not None:
             self._client.close()
+
+
+def _describe_interrupt(event: Any) -> str:
+    return f"interrupted: {event[1]}\n{event[2]}"
 
 
 def _send_interrupt(its_worker: Any) -> None:

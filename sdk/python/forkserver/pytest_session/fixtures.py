@@ -1,10 +1,12 @@
 """Sets up session and module fixtures before there is a test to run, and
 watches what they leave behind that no forked worker can use."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Dict, Iterable, List, NamedTuple, Set
 
 import pytest
 from _pytest.outcomes import OutcomeException
+from _pytest.warnings import catch_warnings_for_item
 
 from forkserver.zygote_host import state
 from forkserver.zygote_host.descriptors import list_descriptors
@@ -15,6 +17,14 @@ class Unsafe(NamedTuple):
     later set-ups, `text` for people."""
     key: str
     text: str
+
+
+def heard_warnings(item: Any) -> "AbstractContextManager[Any]":
+    """As in a run of `item`: filters apply, and warnings are recorded."""
+    if not item.config.pluginmanager.hasplugin("warnings"):
+        return nullcontext()
+    return catch_warnings_for_item(config=item.config, ihook=item.ihook,
+                                   when="runtest", item=item)
 
 
 class EarlyFixtures:
@@ -29,12 +39,13 @@ class EarlyFixtures:
         self._own_fds = list(own_fds)
         self._done: Set[int] = set()
 
-    def set_up(self, node: Any, items: Iterable[Any]) -> List[Unsafe]:
+    def set_up(self, node: Any, items: List[Any]) -> List[Unsafe]:
         """`node`: the session, or the module of `items`. What a fixture raises
         is kept, for every test that uses it."""
         # A node whose own set-up fails: as with fixtures.
         try:
-            self._session._setupstate.setup(node)
+            with heard_warnings(items[0]) if items else nullcontext():
+                self._session._setupstate.setup(node)
         except (Exception, OutcomeException):  # pylint: disable=broad-except
             return []
         unsafe: List[Unsafe] = []
@@ -76,7 +87,8 @@ class EarlyFixtures:
         threads = _unsafe_threads()
         fds = list_descriptors(self._own_fds)
         try:
-            item._request.getfixturevalue(name)
+            with heard_warnings(item):
+                item._request.getfixturevalue(name)
         except pytest.exit.Exception:
             raise
         except (Exception, OutcomeException):  # pylint: disable=broad-except

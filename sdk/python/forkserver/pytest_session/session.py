@@ -2,13 +2,14 @@
 before there is a test to run; and what its workers need to go on from there."""
 
 import os
-from typing import Any, Iterable, List, Optional
+from typing import Any, Iterable, List
 
 import pytest
 from _pytest.config import _prepareconfig
 from _pytest.terminal import TerminalWriter
 
-from forkserver.pytest_session.fixtures import EarlyFixtures, Unsafe
+from forkserver.pytest_session.fixtures import (EarlyFixtures, Unsafe,
+                                                heard_warnings)
 from forkserver.pytest_session.interrupts import interrupts
 
 
@@ -122,20 +123,26 @@ def _keep(request: Any) -> None:
     """The finish() of a fixture that is another process's."""
 
 
-def tear_down(warm: Warmed) -> Optional[str]:
-    """Fixtures of this process. Returns what they raise, as a text."""
+def tear_down(warm: Warmed, last_item: Any) -> None:
+    """Fixtures of this process. What they raise is the last test's error, as
+    the hooks make a report of it; the plugin hears it."""
+    __tracebackhide__ = True  # pylint: disable=unused-variable
     capture = warm.config.pluginmanager.getplugin("capturemanager")
     if capture._global_capturing is None:
         capture.start_global_capturing()
-    try:
-        warm.session._setupstate.teardown_exact(None)
-    except BaseException:  # pylint: disable=broad-except
-        info: Any = pytest.ExceptionInfo.from_current()
-        return str(info.getrepr())
-    finally:
-        capture.read_global_capture()
-        capture.stop_global_capturing()
-    return None
+
+    def end() -> None:
+        __tracebackhide__ = True  # pylint: disable=unused-variable
+        with heard_warnings(last_item):
+            warm.session._setupstate.teardown_exact(None)
+
+    call: Any = pytest.CallInfo.from_call(end, "teardown")
+    capture.read_global_capture()
+    capture.stop_global_capturing()
+    if call.excinfo is not None:
+        warm.plugin.pytest_runtest_logreport(
+            report=last_item.ihook.pytest_runtest_makereport(item=last_item,
+                                                             call=call))
 
 
 def finish(warm: Warmed) -> None:

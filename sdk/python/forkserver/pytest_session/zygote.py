@@ -30,6 +30,7 @@ class FileRequest(NamedTuple):
 
 
 warmed: Optional[Warmed] = None
+own_items: List[Any] = []  # of this process: the session's, or those of a file
 
 
 def load() -> None:
@@ -45,6 +46,7 @@ def load() -> None:
         warmed = session.start(config, Relay(config, events))
         atexit.register(_finish, warmed)
         items = session.collect(warmed)
+        own_items[:] = items
         _tell_plan(warmed, items, request.scope)
         unsafe: List[Unsafe] = []
         if not _has_failed(warmed):
@@ -70,6 +72,7 @@ def load_file() -> None:
     resume(warmed, events)
     items = [item for item in warmed.session.items
              if units.file_of(item) == request.file]
+    own_items[:] = items
     unsafe = session.set_up(
         warmed, items[0].getparent(pytest.File), items, ["package", "module"],
         [*warmed.excluded, *request.excluded], [events.fileno()])
@@ -94,7 +97,7 @@ def _tell_unsafe(events: event_pipe.EventWriter,
     if unsafe:
         # The main process starts another one, without them.
         assert warmed is not None
-        _tear_down(warmed)
+        session.tear_down(warmed, own_items[-1])
         raise RuntimeError("; ".join(each.text for each in unsafe))
 
 
@@ -113,22 +116,15 @@ def _has_failed(warm: Warmed) -> bool:
                 not warm.config.option.continue_on_collection_errors)
 
 
-def _tear_down(warm: Warmed) -> None:
-    """Fixtures of this process; the main process is told of what they
-    raise."""
-    error = session.tear_down(warm)
-    if error is not None:
-        warm.plugin.events.send("teardown_error", error)
-
-
 def _finish_file(warm: Warmed) -> None:
     """At the end of a zygote for a file."""
-    _tear_down(warm)
+    session.tear_down(warm, own_items[-1])
     coverage_relay.finish()
 
 
 def _finish(warm: Warmed) -> None:
     """At the end of the session zygote."""
-    _tear_down(warm)
+    if own_items:
+        session.tear_down(warm, own_items[-1])
     session.finish(warm)
     coverage_relay.finish()

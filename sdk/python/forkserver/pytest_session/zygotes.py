@@ -21,20 +21,11 @@ _HOST = "forkserver.pytest_session.zygote"
 _ATTEMPTS = 10
 
 
-class TeardownError:
-    """What fixtures raised when a zygote ended. `file` "": the session's."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.text = text
-
-
 class _Started:
     """A zygote that runs, with the file that its events are in."""
 
-    def __init__(self, zygote: Any, record: IO[bytes], file: str) -> None:
+    def __init__(self, zygote: Any, record: IO[bytes]) -> None:
         self.zygote = zygote
-        self.file = file
         self._record = record
         self._sentinel = open_sentinel(zygote.info.pid)
         self._seen = len(self.events())
@@ -48,15 +39,14 @@ class _Started:
         except UnknownZygote:
             pass
 
-    def await_end(self) -> List[TeardownError]:
-        """Blocks until it has torn down its fixtures."""
+    def await_end(self) -> List[Any]:
+        """Blocks until it has torn down its fixtures. Returns what it told
+        meanwhile."""
         select.select([self._sentinel], [], [])
         os.close(self._sentinel)
-        errors = [TeardownError(self.file, event[1])
-                  for event in self.events()[self._seen:]
-                  if event[0] == "teardown_error"]
+        events = self.events()[self._seen:]
         self._record.close()
-        return errors
+        return events
 
 
 class _FileSlot:
@@ -84,6 +74,7 @@ class Zygotes:
         self._session: Optional[_Started] = None
         self._files: Dict[str, _FileSlot] = {}
         self._retired: List[_Started] = []
+        self._told: List[Any] = []  # by zygotes of files, when they began
         self._lock = threading.Lock()
 
     def start(self) -> List[Any]:
@@ -135,7 +126,7 @@ class Zygotes:
             if not any(event[0] == "unsafe" for event in events):
                 _raise_as_pytest(events, error)
             return events
-        started = _Started(zygote, record, file)
+        started = _Started(zygote, record)
         if file:
             self._files[file].started = started
         else:
@@ -184,6 +175,8 @@ class Zygotes:
                     tuple(FileRequest(file, excluded)), file,
                     {"parent": self._session.zygote})
                 if slot.started is not None:
+                    with self._lock:
+                        self._told += events
                     return
                 excluded += self._note_unsafe(events, excluded)
             except pytest.UsageError as error:
@@ -206,8 +199,9 @@ class Zygotes:
         with self._lock:
             self._retired.append(started)
 
-    def stop(self) -> List[TeardownError]:
-        """Retires all. Blocks until their fixtures are torn down."""
+    def stop(self) -> List[Any]:
+        """Retires all. Blocks until their fixtures are torn down. Returns the
+        events of zygotes of files, and of that."""
         ending = self._retired
         for slot in self._files.values():
             if slot.started is not None:
@@ -218,10 +212,10 @@ class Zygotes:
             self._session.retire()
             ending.append(self._session)
             self._session = None
-        errors = []
+        events, self._told = self._told, []
         while ending:
-            errors += ending.pop(0).await_end()
-        return errors
+            events += ending.pop(0).await_end()
+        return events
 
 
 def _raise_as_pytest(events: List[Any], error: Error) -> None:

@@ -127,6 +127,15 @@ class FailuresTest(DjangoTestCase):
         self.assertEqual(outcome.count("skipped"), 1)
         self.assertEqual(self.notes(), ["good"])
 
+    def test_errors_before_and_after_a_test_are_its_own(self):
+        outcome = self.run_tests(*PARALLEL, "-v", "2", *labels(
+            "PreSetupErrorTest", "GoodTest"))
+        self.assert_failed(outcome, errors=2, tests=4)
+        self.assertEqual(re.findall(r"^ERROR: (\w+)", outcome.text, re.M),
+                         ["test_b", "test_c"])
+        for name in ("test_a", "test_c", "test_d"):
+            self.assertRegex(outcome.text, rf"{name} \(.*\) \.\.\. ok")
+
     def test_buffer_and_error_of_a_class(self):
         outcome = self.run_tests(*PARALLEL, "--buffer", *labels(
             "ClassErrorTest", "ClassCrashTest", "GoodTest"))
@@ -160,6 +169,14 @@ class DyingWorkersTest(DjangoTestCase):
         self.assertEqual(len({each.split()[1] for each in notes}), 1, notes)
         self.assertEqual(notes[-1].split()[-1], "after")
         self.assertEqual(self.notes().count("good"), 1)
+
+    def test_a_test_that_interrupts_is_named(self):
+        outcome = self.run_tests(*PARALLEL, *labels("InterruptingTest",
+                                                    "GoodTest"))
+        self.assertEqual(outcome.code, 1, outcome.text)
+        self.assertRegex(outcome.text, r"ERROR: test_b_interrupt (?s:.)*"
+                         r"in test_b_interrupt\n(?s:.)*KeyboardInterrupt")
+        self.assertEqual(sorted(self.notes()), ["after", "good"])
 
     def test_killed_worker_is_not_asked_twice(self):
         outcome = self.run_tests(*PARALLEL, *labels("KilledTest", "GoodTest"))

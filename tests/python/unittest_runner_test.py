@@ -30,6 +30,8 @@ class Outcomes(unittest.TestCase):
                 self.assertNotEqual(number, 1)
                 if number == 2:
                     raise KeyError(number)
+                if number == 3:
+                    self.skipTest("not 3")
     @unittest.expectedFailure
     def test_unexpected_success(self):
         pass
@@ -246,6 +248,22 @@ del Base
         self.assertIn("Ran 5 tests", mine.stderr)
         self.assertIn("FAILED (errors=2)", mine.stderr)
         self.assert_same("-v")
+
+    def test_a_test_that_interrupts_is_named(self):
+        self.write("test_interrupt.py", FLAG + '''
+class One(unittest.TestCase):
+    def test_1(self):
+        pass
+    def test_2(self):
+        raise KeyboardInterrupt
+    def test_3(self):
+        flag("after")
+''')
+        mine = self.run_ours("-j", "2", "-v")
+        self.assertEqual(mine.returncode, 1)
+        self.assertRegex(mine.stderr, r"ERROR: test_2 (?s:.)*in test_2\n"
+                         r".*\nKeyboardInterrupt")
+        self.assertRegex(mine.stderr, r"test_3 \(.*\) \.\.\. ok")
 
     def test_a_crash_between_tests_is_reported_once(self):
         self.write("test_crash.py", FLAG + '''

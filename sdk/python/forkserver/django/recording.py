@@ -8,6 +8,7 @@ or about one of the project's own, stays as it is.
 
 import contextlib
 import pickle
+import sys
 import traceback
 import unittest
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
@@ -81,7 +82,8 @@ class _Events(List[Any]):
         name, *rest = event
         if rest:
             index, *args = rest
-            self.send(name, index, args)
+            # Django's is that of the tests that were started.
+            self.send(name, index + self._result._unstarted, args)
 
     def send(self, name: str, index: int, args: Any,
              holder: Optional[str] = None) -> None:
@@ -99,6 +101,8 @@ class _Recorder:
     """In front of the result class. Makes what comes in fit to be sent."""
 
     _trace: Optional[str] = None
+    _started: Any = None  # the test that was started last
+    _unstarted = 0  # tests so far that were not
     _capture: "_Capture"
     events: _Events
 
@@ -111,6 +115,10 @@ class _Recorder:
             if getattr(self, "failfast", False):
                 self.stop()  # type: ignore[attr-defined]
         else:
+            if test is not self._started:
+                # Its _pre_setup() raised: it is not going to be started.
+                self._started = test
+                self._unstarted += 1
             base.addError(test, err)
 
     def addSkip(self, test: Any, reason: Any) -> None:
@@ -137,11 +145,15 @@ class _Recorder:
 
     def startTest(self, test: Any) -> None:
         base: Any = super()
+        self._started = test
         base.startTest(test)
         self._capture.start()
 
     def stopTest(self, test: Any) -> None:
         base: Any = super()
+        # unittest lets it pass without a word, and it ends this process.
+        if type(sys.exc_info()[1]) is KeyboardInterrupt:  # not Stopped
+            self.addError(test, sys.exc_info())
         self._capture.stop()
         base.stopTest(test)
 

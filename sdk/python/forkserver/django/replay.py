@@ -34,8 +34,9 @@ class Replay:
 
     def take(self, event: Event) -> None:
         """The next event of the worker."""
+        if event.holder is None:
+            self.begun = max(self.begun, event.index + 1)
         if event.name == "startTest":
-            self.begun = event.index + 1
             self.running = True
         self._waiting.append(event)
         if event.name == "stopTest" or not self.running:

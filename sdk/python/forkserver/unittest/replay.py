@@ -59,8 +59,11 @@ class ReplayResult(unittest.TextTestResult):
         elif method in ("addError", "addFailure", "addExpectedFailure"):
             if not self._is_repeated(method, description):
                 getattr(self, method)(test, (None, details[0], None))
-        elif method == "addSkip" and self._is_repeated(method, description):
-            pass
+        elif method == "addSkip":
+            reason, of_sub_test = details
+            if not self._is_repeated(method, description):
+                self.addSkip(RemoteSubTest(description) if of_sub_test
+                             else test, reason)
         else:
             getattr(self, method)(test, *details)
 

@@ -2,7 +2,9 @@
 them."""
 
 import pickle
+import sys
 import unittest
+import unittest.case
 import warnings
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -87,6 +89,9 @@ class _TellingResult(unittest.TestResult):
         self._tell("startTest", test)
 
     def stopTest(self, test: Any) -> None:
+        # unittest lets it pass without a word, and it ends this process.
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            self.addError(test, sys.exc_info())
         super().stopTest(test)
         self._tell("stopTest", test)
 
@@ -104,7 +109,8 @@ class _TellingResult(unittest.TestResult):
 
     def addSkip(self, test: Any, reason: str) -> None:
         super().addSkip(test, reason)
-        self._tell("addSkip", test, str(reason))
+        self._tell("addSkip", test, str(reason),
+                   isinstance(test, unittest.case._SubTest))  # type: ignore
 
     def addExpectedFailure(self, test: Any, err: Any) -> None:
         super().addExpectedFailure(test, err)

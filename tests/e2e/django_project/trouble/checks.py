@@ -218,3 +218,40 @@ def made_at_run_time():
 
 
 Made = made_at_run_time()
+
+
+class InterruptingTest(SimpleTestCase):
+
+    def test_a_before(self):
+        pass
+
+    def test_b_interrupt(self):
+        raise KeyboardInterrupt
+
+    def test_c_after(self):
+        note("after")
+
+
+class PreSetupErrorTest(SimpleTestCase):
+
+    def _pre_setup(self):
+        super()._pre_setup()
+        if self._testMethodName == "test_b":
+            raise ValueError("no test_b today")
+
+    def _post_teardown(self):
+        super()._post_teardown()
+        if self._testMethodName == "test_c":
+            raise ValueError("no end of test_c")
+
+    def test_a(self):
+        pass
+
+    def test_b(self):
+        pass
+
+    def test_c(self):
+        pass
+
+    def test_d(self):
+        pass

@@ -15,8 +15,8 @@ RUNFILES = os.environ.get("FORKSERVER_TEST_ROOT", os.getcwd())
 ROOT = os.path.dirname(
     os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 FOLDERS = ("server", "sdk", "tools", "tests")
-# Stand-ins for what Bazel would download.
-STAND_INS = ("rules_cc", "rules_java", "remote_coverage_tools")
+# Stand-ins for what Bazel would download, and data of one kind.
+UNLISTED_FOLDERS = ("rules_cc", "rules_java", "remote_coverage_tools", "kept_states")
 PAIRED = (".cc", ".h", ".S")
 # What `pip install ./sdk/python` leaves there.
 LEFT_BY_PIP = re.compile(r"sdk/python/(build|.*\.egg-info)$")
@@ -49,7 +49,7 @@ def files_of_the_tree():
         for folder, folders, names in os.walk(os.path.join(ROOT, top)):
             folders[:] = [
                 name for name in folders
-                if name not in STAND_INS and name != "__pycache__" and
+                if name not in UNLISTED_FOLDERS and name != "__pycache__" and
                 not LEFT_BY_PIP.search(os.path.join(folder, name))
             ]
             names = {

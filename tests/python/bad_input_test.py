@@ -92,8 +92,10 @@ class SpawnTest(ClientTestCase):
                      group="own")
 
     def test_times(self):
-        for timeout in (-1, float("nan"), float("inf")):
-            self.refused(BadRequest, "timeout must be at least", ["true"],
+        self.refused(BadRequest, "timeout must be at least", ["true"],
+                     timeout=-1)
+        for timeout in (float("nan"), float("inf")):
+            self.refused(BadRequest, "timeout must be finite", ["true"],
                          timeout=timeout)
         self.refused(BadRequest, "more than 0 s", ["true"], timeout=0)
         self.refused(BadRequest, "timeout must be a number of seconds",

@@ -12,7 +12,10 @@ def milliseconds(seconds: Any, what: str, least: float = 0.0) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise BadRequest(f"{what} must be a number of seconds, not "
                          f"{type(seconds).__name__}")
-    if not math.isfinite(seconds) or seconds < least:
+    if not math.isfinite(seconds):
+        raise BadRequest(f"{what} must be finite, not {seconds}",
+                         hint="leave it out, or say None, for the default")
+    if seconds < least:
         raise BadRequest(f"{what} must be at least {least:g} s, not {seconds}")
     return math.ceil(seconds * 1000)
 

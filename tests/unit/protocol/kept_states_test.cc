@@ -122,7 +122,7 @@ void Check(const std::string& name) {
     } else {
       FAIL_CHECK(body.error().ToString());
     }
-    last = *std::move(bytes);
+    last = *bytes;
   }
   if (last == Full<Body>()) return;
   LeaveAmongOutputs(name + "_" + std::to_string(number) + ".bin", Full<Body>());

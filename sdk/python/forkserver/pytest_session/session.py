@@ -123,9 +123,9 @@ def _keep(request: Any) -> None:
     """The finish() of a fixture that is another process's."""
 
 
-def tear_down(warm: Warmed, last_item: Any) -> None:
-    """Fixtures of this process. What they raise is the last test's error, as
-    the hooks make a report of it; the plugin hears it."""
+def tear_down(warm: Warmed, last_item: Any) -> Any:
+    """Fixtures of this process. What they raise is the last test's error:
+    returns the report that the hooks make of it, or None."""
     __tracebackhide__ = True  # pylint: disable=unused-variable
     capture = warm.config.pluginmanager.getplugin("capturemanager")
     if capture._global_capturing is None:
@@ -139,10 +139,9 @@ def tear_down(warm: Warmed, last_item: Any) -> None:
     call: Any = pytest.CallInfo.from_call(end, "teardown")
     capture.read_global_capture()
     capture.stop_global_capturing()
-    if call.excinfo is not None:
-        warm.plugin.pytest_runtest_logreport(
-            report=last_item.ihook.pytest_runtest_makereport(item=last_item,
-                                                             call=call))
+    if call.excinfo is None:
+        return None
+    return last_item.ihook.pytest_runtest_makereport(item=last_item, call=call)
 
 
 def finish(warm: Warmed) -> None:

@@ -97,7 +97,7 @@ def _tell_unsafe(events: event_pipe.EventWriter,
     if unsafe:
         # The main process starts another one, without them.
         assert warmed is not None
-        session.tear_down(warmed, own_items[-1])
+        _tear_down(warmed)
         raise RuntimeError("; ".join(each.text for each in unsafe))
 
 
@@ -116,15 +116,23 @@ def _has_failed(warm: Warmed) -> bool:
                 not warm.config.option.continue_on_collection_errors)
 
 
+def _tear_down(warm: Warmed) -> None:
+    """Fixtures of this process; the main process is told of what they
+    raise."""
+    if own_items:
+        report = session.tear_down(warm, own_items[-1])
+        if report is not None:
+            warm.plugin.pytest_runtest_logreport(report=report)
+
+
 def _finish_file(warm: Warmed) -> None:
     """At the end of a zygote for a file."""
-    session.tear_down(warm, own_items[-1])
+    _tear_down(warm)
     coverage_relay.finish()
 
 
 def _finish(warm: Warmed) -> None:
     """At the end of the session zygote."""
-    if own_items:
-        session.tear_down(warm, own_items[-1])
+    _tear_down(warm)
     session.finish(warm)
     coverage_relay.finish()

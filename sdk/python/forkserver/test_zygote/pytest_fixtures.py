@@ -67,9 +67,9 @@ def _set_up(scopes: List[str], of_file: bool) -> None:
     session.suspend(warm, items)
     if unsafe:
         _tell_unsafe(page, unsafe)
-        _tear_down(warm, page)
+        _tear_down(warm, items, page)
         raise RuntimeError("; ".join(each.text for each in unsafe))
-    atexit.register(_tear_down, warm, page)
+    atexit.register(_tear_down, warm, items, page)
     inherited_process.remember()
 
 
@@ -79,10 +79,11 @@ def _tell_unsafe(page: ReportPage, unsafe: List[Unsafe]) -> None:
                                failures=[TestFailure(each.text)]))
 
 
-def _tear_down(warm: Any, page: ReportPage) -> None:
-    error = session.tear_down(warm)
-    if error is not None:
-        page.note(TestProgress("teardown", failures=[TestFailure(error)]))
+def _tear_down(warm: Any, items: List[Any], page: ReportPage) -> None:
+    report = session.tear_down(warm, items[-1]) if items else None
+    if report is not None:
+        page.note(TestProgress(
+            "teardown", failures=[TestFailure(report.longreprtext)]))
     measuring.finish()
 
 

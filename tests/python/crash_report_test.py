@@ -30,8 +30,11 @@ CRASHING = """
     def leave(context):
         return 3
     def leave_a_process(context):
-        subprocess.Popen(["sleep", "1005"], stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(["sleep", "1005"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        # Popen returns in the midst of its execve.
+        while not open(f"/proc/{child.pid}/cmdline", "rb").read():
+            pass
 """
 
 

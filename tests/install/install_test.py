@@ -1,5 +1,6 @@
 """What tools/install puts into a prefix is enough to build and run programs."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -223,6 +224,19 @@ class PythonPackage(InstallTestCase):
                             for name in tree(self.prefix)))
         install_tree.uninstall(self.prefix)
         self.assertEqual(tree(self.prefix), self.before)
+
+    @unittest.skipIf(importlib.util.find_spec("pytest") is None,
+                     "there is no pytest")
+    def test_pytest_finds_its_plugin_named_or_not(self):
+        for named in ([], ["-p", "forkserver.pytest_plugin"]):
+            result = subprocess.run(
+                [sys.executable, "-B", "-m", "pytest", *named, "--help"],
+                env={**self.sandbox.environment, "PYTHONPATH": os.path.join(
+                    self.prefix, install_tree.PYTHON)},
+                cwd=self.sandbox.folder, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+            self.assertEqual(result.returncode, 0, result.stdout)
+            self.assertIn("--forkserver-scope", result.stdout)
 
     def test_the_line_that_is_printed_is_enough(self):
         prefix = os.path.join(self.sandbox.folder, "other")

@@ -21,6 +21,7 @@ class Warmed:
         self.session = session
         self.plugin = plugin
         self.excluded: List[str] = []  # fixtures, by the keys of Unsafe
+        self.items: List[Any] = []  # whose fixtures this process has set up
 
 
 class _Null:
@@ -79,6 +80,7 @@ def set_up(warm: Warmed, node: Any, items: List[Any], scopes: List[str],
     """Fixtures of `scopes` that `items` use."""
     capture = warm.config.pluginmanager.getplugin("capturemanager")
     warm.excluded = list(excluded)
+    warm.items = items
     capture.resume_global_capture()
     try:
         fixtures = EarlyFixtures(warm.session, scopes, excluded, own_fds)
@@ -123,10 +125,12 @@ def _keep(request: Any) -> None:
     """The finish() of a fixture that is another process's."""
 
 
-def tear_down(warm: Warmed, last_item: Any) -> Any:
+def tear_down(warm: Warmed) -> Any:
     """Fixtures of this process. What they raise is the last test's error:
     returns the report that the hooks make of it, or None."""
-    __tracebackhide__ = True  # pylint: disable=unused-variable
+    if not warm.items:
+        return None
+    last_item = warm.items[-1]
     capture = warm.config.pluginmanager.getplugin("capturemanager")
     if capture._global_capturing is None:
         capture.start_global_capturing()

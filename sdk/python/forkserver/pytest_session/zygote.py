@@ -30,7 +30,6 @@ class FileRequest(NamedTuple):
 
 
 warmed: Optional[Warmed] = None
-own_items: List[Any] = []  # of this process: the session's, or those of a file
 
 
 def load() -> None:
@@ -46,7 +45,6 @@ def load() -> None:
         warmed = session.start(config, Relay(config, events))
         atexit.register(_finish, warmed)
         items = session.collect(warmed)
-        own_items[:] = items
         _tell_plan(warmed, items, request.scope)
         unsafe: List[Unsafe] = []
         if not _has_failed(warmed):
@@ -72,7 +70,6 @@ def load_file() -> None:
     resume(warmed, events)
     items = [item for item in warmed.session.items
              if units.file_of(item) == request.file]
-    own_items[:] = items
     unsafe = session.set_up(
         warmed, items[0].getparent(pytest.File), items, ["package", "module"],
         [*warmed.excluded, *request.excluded], [events.fileno()])
@@ -119,10 +116,9 @@ def _has_failed(warm: Warmed) -> bool:
 def _tear_down(warm: Warmed) -> None:
     """Fixtures of this process; the main process is told of what they
     raise."""
-    if own_items:
-        report = session.tear_down(warm, own_items[-1])
-        if report is not None:
-            warm.plugin.pytest_runtest_logreport(report=report)
+    report = session.tear_down(warm)
+    if report is not None:
+        warm.plugin.pytest_runtest_logreport(report=report)
 
 
 def _finish_file(warm: Warmed) -> None:

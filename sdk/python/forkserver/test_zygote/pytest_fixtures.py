@@ -67,9 +67,9 @@ def _set_up(scopes: List[str], of_file: bool) -> None:
     session.suspend(warm, items)
     if unsafe:
         _tell_unsafe(page, unsafe)
-        _tear_down(warm, items, page)
+        _tear_down(warm, page)
         raise RuntimeError("; ".join(each.text for each in unsafe))
-    atexit.register(_tear_down, warm, items, page)
+    atexit.register(_tear_down, warm, page)
     inherited_process.remember()
 
 
@@ -79,8 +79,8 @@ def _tell_unsafe(page: ReportPage, unsafe: List[Unsafe]) -> None:
                                failures=[TestFailure(each.text)]))
 
 
-def _tear_down(warm: Any, items: List[Any], page: ReportPage) -> None:
-    report = session.tear_down(warm, items[-1]) if items else None
+def _tear_down(warm: Any, page: ReportPage) -> None:
+    report = session.tear_down(warm)
     if report is not None:
         page.note(TestProgress(
             "teardown", failures=[TestFailure(report.longreprtext)]))

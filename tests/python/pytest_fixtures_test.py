@@ -121,10 +121,14 @@ test_two = test_one
 
     def test_such_an_error_is_told_as_that_of_the_last_test(self):
         self.write("test_late.py", """
-            import pytest
+            import logging, pytest, sys, warnings
             @pytest.fixture(scope="module")
             def module():
                 yield
+                print("to stdout")
+                print("to stderr", file=sys.stderr)
+                logging.warning("to the log")
+                warnings.warn("a warning")
                 raise RuntimeError("cannot drop")
             def test_one(module): pass
             def test_two(module): pass
@@ -135,7 +139,36 @@ test_two = test_one
                            (self.stock, self.ours))
             self.assertIn("RuntimeError: cannot drop", mine[2])
             self.assertEqual(mine[2], stock[2])
+        stock, mine = self.stock("-q"), self.ours("-q")
+        self.assertIn("to the log", mine.stdout)
+        for run in (stock, mine):
+            self.assertIn("2 passed, 1 warning, 1 error", run.stdout)
 
+    def test_what_a_fixture_says_when_it_is_set_up_is_told(self):
+        self.write("test_early.py", """
+            import logging, pytest, warnings
+            @pytest.fixture(scope="session")
+            def session():
+                print("printed")
+                logging.warning("logged")
+                warnings.warn("warned")
+                raise RuntimeError("cannot make")
+            @pytest.fixture(scope="module")
+            def module(): logging.warning("by the module")
+            def test_one(session): pass
+            def test_two(module): assert 0
+            def test_three(module): pass
+        """)
+        for options in ((), ("-p", "no:logging"), ("--show-capture=log",)):
+            stock, mine = (comparable(run(*options).stdout)
+                           .partition("ERRORS ")[2] for run in
+                           (self.stock, self.ours))
+            self.assertEqual(mine, stock)
+        self.ours("--log-file=log.txt")
+        with open(os.path.join(self.suite, "log.txt"),
+                  encoding="utf-8") as file:
+            self.assertEqual([line.split()[-1] for line in file],
+                             ["logged", "module"])
     def test_warnings_of_fixtures_are_told(self):
         self.write("test_warn.py", """
             import pytest, warnings

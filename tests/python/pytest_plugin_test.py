@@ -51,7 +51,8 @@ class PytestPluginTest(PytestTestCase):
         self.write("test_suite.py", SUITE)
         self.assert_same("-k", "nothing", code=5)
         self.assert_same("--collect-only", "-q")
-        for option in ("--pdb", "--setup-show", "--trace"):
+        for option in ("--pdb", "--setup-show", "--setup-only",
+                       "--setup-plan", "--trace"):
             mine = self.ours(option)
             self.assertEqual(mine.returncode, 4)
             self.assertIn(f"cannot be used with {option}", mine.stderr)
@@ -182,6 +183,32 @@ class Case(unittest.TestCase):
         result = self.ours("-q", env={"FORKSERVER_WORKER":
                                       "of-the-runner"})
         self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_streams_that_modules_keep_are_captured(self):
+        self.write("conftest.py", """
+            import logging, sys
+            logging.basicConfig(level=logging.INFO)
+            out = sys.stdout
+        """)
+        self.write("test_keeps.py", """
+            import conftest, logging, pytest
+            @pytest.fixture(scope="module")
+            def module(): logging.info("of a fixture")
+            def test_keeps(module):
+                logging.info("hello")
+                print("direct", file=conftest.out)
+                assert 0
+            def test_too(module): pass
+        """)
+        for options in ((), ("-s",), ("--capture=sys",),
+                        ("--capture=tee-sys",), ("-p", "no:logging"),
+                        ("-p", "no:capture")):
+            with self.subTest(options=options):
+                stock, mine = self.stock(*options), self.ours(*options)
+                for text in ("direct\n", "INFO:root:hello\n"):
+                    self.assertEqual((mine.stdout + mine.stderr).count(text),
+                                     (stock.stdout + stock.stderr).count(text))
+                self.assertNotIn("Logging error", mine.stdout + mine.stderr)
 
     def test_logs_of_the_session_are_written_by_workers(self):
         self.write("test_logs.py", """

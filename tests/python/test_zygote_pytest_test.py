@@ -244,6 +244,23 @@ class VerdictTest(PytestZygoteCase):
         outcome = self.load("test_suite.py").run("test_suite.py::test_fails")
         self.assertEqual(outcome.output, "printed by test_fails\n")
 
+    def test_output_to_streams_that_modules_keep(self):
+        self.write("conftest.py", """
+            import logging
+            from sys import stdout
+            logging.basicConfig(stream=stdout)
+        """)
+        self.write("test_keeps.py", """
+            import logging
+            from conftest import stdout
+            def test_keeps():
+                print("printed", file=stdout)
+                logging.warning("logged")
+        """)
+        outcome = self.load("test_keeps.py").run("test_keeps.py::test_keeps")
+        self.assertEqual(outcome.output.split(),
+                         ["printed", "WARNING:root:logged"])
+
     def test_several_share_a_worker(self):
         self.write("test_suite.py", SUITE)
         tests = self.load("test_suite.py")

@@ -14,10 +14,11 @@ import pytest
 
 SCOPES = ("function", "class", "file")
 
-# What needs the terminal, or the tests in the main process.
+# What needs the terminal, or the tests in the main process. pytest sets the
+# options of the later ones of --setup-* too.
 _EXCLUDED = {
-    "usepdb": "--pdb", "trace": "--trace", "setupshow": "--setup-show",
-    "setuponly": "--setup-only", "setupplan": "--setup-plan",
+    "usepdb": "--pdb", "trace": "--trace", "setupplan": "--setup-plan",
+    "setuponly": "--setup-only", "setupshow": "--setup-show",
     "numprocesses": "-n", "looponfail": "--looponfail",
 }
 

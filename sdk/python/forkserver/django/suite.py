@@ -85,10 +85,10 @@ class ForkserverParallelTestSuite(ParallelTestSuite):  # type: ignore
         if self.forkserver_verbosity >= 2 and zygotes.why_not:
             print(f"forkserver: not preloaded: {zygotes.why_not}",
                   file=sys.stderr, flush=True)
-        for suite in [*(task.suite for task in pool.left), *local]:
-            # What cannot travel runs here, on the first database.
-            if not result.shouldStop:
-                suite(result)
+        # What cannot travel runs here, on the first database; as one suite,
+        # whose classes and modules are torn down once.
+        unittest.TestSuite([*(task.suite for task in pool.left),
+                            *local])(result)
 
     def _renew_databases(self, number: int) -> None:
         databases.clone_again(number, self.forkserver_cloned)

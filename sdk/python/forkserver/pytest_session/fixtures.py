@@ -1,10 +1,11 @@
 """Sets up session and module fixtures before there is a test to run, and
 watches what they leave behind that no forked worker can use."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Dict, Iterable, List, NamedTuple, Set
+from contextlib import ExitStack, contextmanager
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Set
 
 import pytest
+from _pytest.logging import caplog_records_key, catching_logs
 from _pytest.outcomes import OutcomeException
 from _pytest.warnings import catch_warnings_for_item
 
@@ -19,12 +20,27 @@ class Unsafe(NamedTuple):
     text: str
 
 
-def heard_warnings(item: Any) -> "AbstractContextManager[Any]":
-    """As in a run of `item`: filters apply, and warnings are recorded."""
-    if not item.config.pluginmanager.hasplugin("warnings"):
-        return nullcontext()
-    return catch_warnings_for_item(config=item.config, ihook=item.ihook,
-                                   when="runtest", item=item)
+@contextmanager
+def heard(item: Any, when: str) -> Iterator[None]:
+    """As around that part of `item`: output and logs are sections of its
+    reports, filters of warnings apply, and warnings are recorded. Nothing is to
+    be raised in it."""
+    plugins = item.config.pluginmanager
+    logs = plugins.getplugin("logging-plugin")
+    capture = plugins.getplugin("capturemanager")
+    with ExitStack() as stack:
+        if plugins.hasplugin("warnings"):
+            stack.enter_context(catch_warnings_for_item(
+                config=item.config, ihook=item.ihook, when="runtest",
+                item=item))
+        if logs is not None:
+            item.stash.setdefault(caplog_records_key, {})
+            stack.enter_context(catching_logs(logs.log_file_handler,
+                                              level=logs.log_file_level))
+            stack.enter_context(contextmanager(logs._runtest_for)(item, when))
+        if capture is not None:
+            stack.enter_context(capture.item_capture(when, item))
+        yield
 
 
 class EarlyFixtures:
@@ -43,11 +59,11 @@ class EarlyFixtures:
         """`node`: the session, or the module of `items`. What a fixture raises
         is kept, for every test that uses it."""
         # A node whose own set-up fails: as with fixtures.
-        try:
-            with heard_warnings(items[0]) if items else nullcontext():
+        with heard(items[0], "setup"):
+            try:
                 self._session._setupstate.setup(node)
-        except (Exception, OutcomeException):  # pylint: disable=broad-except
-            return []
+            except (Exception, OutcomeException):  # pylint: disable=broad-except
+                return []
         unsafe: List[Unsafe] = []
         for item in items:
             info = getattr(item, "_fixtureinfo", None)
@@ -86,15 +102,15 @@ class EarlyFixtures:
         self._done.add(id(fixture))
         threads = _unsafe_threads()
         fds = list_descriptors(self._own_fds)
-        try:
-            with heard_warnings(item):
+        with heard(item, "setup"):
+            try:
                 item._request.getfixturevalue(name)
-        except pytest.exit.Exception:
-            raise
-        except (Exception, OutcomeException):  # pylint: disable=broad-except
-            # It is raised again in each test that asks for it; this item's
-            # request would take that for a recursion.
-            item._initrequest()
+            except pytest.exit.Exception:
+                raise
+            except (Exception, OutcomeException):  # pylint: disable=broad-except
+                # It is raised again in each test that asks for it; this item's
+                # request would take that for a recursion.
+                item._initrequest()
         left = [f"started thread {text}"
                 for number, text in _unsafe_threads().items()
                 if number not in threads]

@@ -8,8 +8,9 @@ import pytest
 from _pytest.config import _prepareconfig
 from _pytest.terminal import TerminalWriter
 
-from forkserver.pytest_session.fixtures import (EarlyFixtures, Unsafe,
-                                                heard_warnings)
+from forkserver.pytest_session import descriptors
+from forkserver.pytest_session.captured_streams import CapturedStreams
+from forkserver.pytest_session.fixtures import EarlyFixtures, Unsafe, heard
 from forkserver.pytest_session.interrupts import interrupts
 
 
@@ -22,6 +23,7 @@ class Warmed:
         self.plugin = plugin
         self.excluded: List[str] = []  # fixtures, by the keys of Unsafe
         self.items: List[Any] = []  # whose fixtures this process has set up
+        self.streams = CapturedStreams()
 
 
 class _Null:
@@ -78,32 +80,29 @@ def collect(warm: Warmed) -> List[Any]:
 def set_up(warm: Warmed, node: Any, items: List[Any], scopes: List[str],
            excluded: List[str], own_fds: Iterable[int]) -> List[Unsafe]:
     """Fixtures of `scopes` that `items` use."""
-    capture = warm.config.pluginmanager.getplugin("capturemanager")
     warm.excluded = list(excluded)
     warm.items = items
-    capture.resume_global_capture()
-    try:
-        fixtures = EarlyFixtures(warm.session, scopes, excluded, own_fds)
-        return fixtures.set_up(node, items)
-    finally:
-        capture.suspend_global_capture(in_=False)
+    fixtures = EarlyFixtures(warm.session, scopes, excluded, own_fds)
+    return fixtures.set_up(node, items) if items else []
 
 
 def suspend(warm: Warmed, items: List[Any]) -> None:
     """What is bound to descriptors, which no worker inherits."""
-    capture = warm.config.pluginmanager.getplugin("capturemanager")
-    if capture._global_capturing is not None:
+    capture = _capture(warm.config)
+    if capture is not None and capture._global_capturing is not None:
+        warm.streams.note(capture._global_capturing)
         output = capture.read_global_capture()
         # As if it had been made in the set-up of the first test.
         for key, text in (("stdout", output.out), ("stderr", output.err)):
             if text and items:
                 items[0].add_report_section("setup", key, text)
-    capture.stop_global_capturing()
+        capture.stop_global_capturing()
     interrupts.hold_back()
 
 
 def resume(warm: Warmed) -> None:
     """In a process forked from a zygote, before it captures anything."""
+    descriptors.reopen_logs()
     # What the zygote set up it also tears down, and nobody else.
     for finalizers, _ in warm.session._setupstate.stack.values():
         finalizers.clear()
@@ -116,9 +115,16 @@ def resume(warm: Warmed) -> None:
 
 def capture_again(warm: Warmed) -> None:
     """As the options say, with the descriptors of this process."""
-    capture = warm.config.pluginmanager.getplugin("capturemanager")
-    capture.start_global_capturing()
-    capture.suspend_global_capture(in_=False)
+    capture = _capture(warm.config)
+    if capture is not None and capture._global_capturing is None:
+        capture.start_global_capturing()
+        warm.streams.revive(capture._global_capturing)
+        capture.suspend_global_capture(in_=False)
+
+
+def _capture(config: Any) -> Any:
+    """None with `-p no:capture`."""
+    return config.pluginmanager.getplugin("capturemanager")
 
 
 def _keep(request: Any) -> None:
@@ -131,18 +137,17 @@ def tear_down(warm: Warmed) -> Any:
     if not warm.items:
         return None
     last_item = warm.items[-1]
-    capture = warm.config.pluginmanager.getplugin("capturemanager")
-    if capture._global_capturing is None:
-        capture.start_global_capturing()
+    capture_again(warm)
 
     def end() -> None:
         __tracebackhide__ = True  # pylint: disable=unused-variable
-        with heard_warnings(last_item):
-            warm.session._setupstate.teardown_exact(None)
+        warm.session._setupstate.teardown_exact(None)
 
-    call: Any = pytest.CallInfo.from_call(end, "teardown")
-    capture.read_global_capture()
-    capture.stop_global_capturing()
+    with heard(last_item, "teardown"):
+        call: Any = pytest.CallInfo.from_call(end, "teardown")
+    capture = _capture(warm.config)
+    if capture is not None:
+        capture.stop_global_capturing()
     if call.excinfo is None:
         return None
     return last_item.ihook.pytest_runtest_makereport(item=last_item, call=call)

@@ -21,7 +21,6 @@ def run(context: Any) -> int:
     event_pipe.report_crashes()
     warm = zygote.warmed
     assert warm is not None
-    descriptors.reopen_logs()
     zygote.resume(warm, events)
     descriptors.use_own_streams(warm.config)
     session = warm.session

@@ -82,8 +82,11 @@ def _tell_unsafe(page: ReportPage, unsafe: List[Unsafe]) -> None:
 def _tear_down(warm: Any, page: ReportPage) -> None:
     report = session.tear_down(warm)
     if report is not None:
-        page.note(TestProgress(
-            "teardown", failures=[TestFailure(report.longreprtext)]))
+        parts = [report.longreprtext]
+        for title, content in report.sections:
+            parts += [f"----- {title} -----", content]
+        page.note(TestProgress("teardown",
+                               failures=[TestFailure("\n".join(parts))]))
     measuring.finish()
 
 

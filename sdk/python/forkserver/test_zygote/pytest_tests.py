@@ -66,9 +66,8 @@ class PytestTests:
     def _run_items(self, items: List[Any], names: List[str], debug: bool
                   ) -> None:
         warm, recorder = self.warm, self._recorder
-        descriptors.reopen_logs()
         session.resume(warm)
-        _start_capture(warm.config, debug)
+        _start_capture(warm, debug)
         descriptors.use_own_streams(warm.config)
         if debug:
             _start_debugger(warm.config)
@@ -119,13 +118,16 @@ class _Loop:
         return True
 
 
-def _start_capture(config: Any, debug: bool) -> None:
+def _start_capture(warm: Any, debug: bool) -> None:
     """Output goes where the harness captures it, however the worker ends.
     Reading fails, as pytest has it, unless somebody debugs."""
-    capture = config.pluginmanager.getplugin("capturemanager")
+    capture = warm.config.pluginmanager.getplugin("capturemanager")
+    if capture is None:  # -p no:capture
+        return
     wanted = capture._method
     capture._method = "no"
     capture.start_global_capturing()
+    warm.streams.revive(capture._global_capturing)
     if wanted == "no" or debug:
         return
     try:

@@ -37,20 +37,23 @@ class StreamSettings:
         self._null: List[int] = []
 
     def reopen(self, null_streams: Sequence[int]) -> None:
-        """New streams on descriptors 0, 1 and 2, as a fresh interpreter has
-        them. The old ones stay usable for whoever holds them. `null_streams`:
-        those that are /dev/null; a spare has streams for them."""
+        """Streams on descriptors 0, 1 and 2, as a fresh interpreter has them.
+        They are the objects that they were, which modules may have kept.
+        `null_streams`: those that are /dev/null; a spare has streams for
+        them."""
         present = [each for each in self._null if each in null_streams]
         self._null = list(null_streams)
         if 0 not in present:
-            sys.stdin = sys.__stdin__ = _open_reader(*self._read)
+            sys.stdin = sys.__stdin__ = _open_reader(  # type: ignore[misc]
+                sys.__stdin__, *self._read)
         if 1 not in present:
             sys.stdout = sys.__stdout__ = _open_writer(  # type: ignore[misc]
-                1, "<stdout>", self._unbuffered, False, *self._write)
+                sys.__stdout__, 1, "<stdout>", self._unbuffered, False,
+                *self._write)
         if 2 not in present:
             sys.stderr = sys.__stderr__ = _open_writer(  # type: ignore[misc]
-                2, "<stderr>", self._unbuffered, sys.version_info >= (3, 9),
-                *self._error)
+                sys.__stderr__, 2, "<stderr>", self._unbuffered,
+                sys.version_info >= (3, 9), *self._error)
 
 
 def _settings(stream: Any, errors: str) -> Any:
@@ -59,22 +62,30 @@ def _settings(stream: Any, errors: str) -> Any:
     return stream.encoding, stream.errors
 
 
-def _open_reader(encoding: str, errors: str) -> io.TextIOWrapper:
+def _open_reader(stream: Any, encoding: str, errors: str
+                ) -> io.TextIOWrapper:
     raw = io.FileIO(0, "rb", closefd=False)
     raw.name = "<stdin>"
-    stream = io.TextIOWrapper(io.BufferedReader(raw), encoding, errors, "\n",
-                              raw.isatty())
-    stream.mode = "r"  # type: ignore[misc]
-    return stream
+    return _wrap(stream, "r", io.BufferedReader(raw), encoding, errors, "\n",
+                 raw.isatty())
 
 
-def _open_writer(fd: int, name: str, unbuffered: bool, always_by_line: bool,
-                 encoding: str, errors: str) -> io.TextIOWrapper:
+def _open_writer(stream: Any, fd: int, name: str, unbuffered: bool,
+                 always_by_line: bool, encoding: str, errors: str
+                ) -> io.TextIOWrapper:
     raw: Any = io.FileIO(fd, "wb", closefd=False)
     raw.name = name
     by_line = not unbuffered and (always_by_line or raw.isatty())
     buffer = raw if unbuffered else io.BufferedWriter(raw)
-    stream = io.TextIOWrapper(buffer, encoding, errors, "\n", by_line,
-                              unbuffered)
-    stream.mode = "w"  # type: ignore[misc]
+    return _wrap(stream, "w", buffer, encoding, errors, "\n", by_line,
+                 unbuffered)
+
+
+def _wrap(stream: Any, mode: str, *options: Any) -> io.TextIOWrapper:
+    """`stream`, made anew; another one if it is None or of somebody's class."""
+    if type(stream) is io.TextIOWrapper:
+        stream.__init__(*options)  # type: ignore[misc]
+    else:
+        stream = io.TextIOWrapper(*options)
+    stream.mode = mode  # type: ignore[misc]
     return stream

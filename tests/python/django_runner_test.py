@@ -64,13 +64,14 @@ class RunnerTest(DjangoTestCase):
 
     def test_tests_that_start_processes(self):
         self.assert_ok(self.run_tests(
-            *PARALLEL, *labels("MultiprocessingTest", "GoodTest")), 3)
+            *PARALLEL, *labels("MultiprocessingTest", "GoodTest")), 4)
         self.assertIn("from a process of a test", self.notes())
 
-    def test_test_that_cannot_be_sent_runs_here(self):
+    def test_tests_that_cannot_be_sent_run_here(self):
         self.assert_ok(self.run_tests(*PARALLEL, *labels(
-            "Made", "GoodTest", "OtherGoodTest")), 3)
-        self.assertIn("made in worker 0", self.notes())
+            "Made", "OtherMade", "GoodTest", "OtherGoodTest")), 4)
+        self.assertEqual([each for each in self.notes() if each != "good"],
+                         ["made in worker 0", "torn down"] * 2)
 
     def test_unguarded_main_module(self):
         path = self.project + "/unguarded.py"
@@ -103,6 +104,15 @@ class FailuresTest(DjangoTestCase):
         self.assertRegex(outcome.text, r'checks.py", line \d+, in raise_deeply')
         self.assertIn("KeyError: 'deep'", outcome.text)
         self.assertIn("in test_failure", outcome.text)
+
+    def test_failure_with_what_was_being_handled(self):
+        outcome = self.run_tests(*PARALLEL, *labels("ChainedErrorTest",
+                                                    "GoodTest"))
+        self.assert_failed(outcome, errors=2, tests=3)
+        for text in ("ZeroDivisionError: the first", "'the second'",
+                     "ValueError: the third", "OSError: the cause",
+                     "RuntimeError: the effect"):
+            self.assertIn(text, outcome.text)
 
     def test_what_cannot_be_pickled_is_reported(self):
         outcome = self.run_tests(*PARALLEL, *labels("UnpicklableTest",

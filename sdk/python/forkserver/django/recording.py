@@ -172,8 +172,10 @@ class _Recorder:
         trace = _without_unittest(trace, issubclass(kind, AssertionError))
         with contextlib.suppress(Exception):
             err = kind, value.with_traceback(trace), trace
-            pickle.loads(pickle.dumps(err, PROTOCOL))
-            return err
+            copy = pickle.loads(pickle.dumps(err, PROTOCOL))
+            # Not each version of tblib carries what was being handled.
+            if _length_of_chain(copy[1]) == _length_of_chain(value):
+                return err
         text = "".join(traceback.format_exception(kind, value, trace))
         with contextlib.suppress(Exception):
             if type(pickle.loads(pickle.dumps(value, PROTOCOL))) is kind:
@@ -202,6 +204,18 @@ def _without_unittest(trace: Any, assertion: bool) -> Any:
             last.tb_next = None
         last = last.tb_next
     return trace
+
+
+def _length_of_chain(error: Optional[BaseException]) -> int:
+    """How many exceptions are shown with it, itself included."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if error.__cause__ is not None or error.__suppress_context__:
+            error = error.__cause__
+        else:
+            error = error.__context__
+    return len(seen)
 
 
 def _is_unittest(trace: Any) -> bool:

@@ -14,6 +14,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 import traceback
 import warnings
 from multiprocessing import process, spawn, util
@@ -51,6 +52,8 @@ def run(context: WorkerContext) -> int:
     channel = Channel(socket.socket(fileno=move_up(CHANNEL_FD)))
     number, setup = channel.receive()
     signal.signal(signal.SIGTERM, _stop)
+    os.register_at_fork(before=_hold_stop, after_in_parent=_release_stop,
+                        after_in_child=_forget_stop)
     method = _prepare(setup)
     worker = _WorkerProcess(number, setup, channel, method)
     code: int = worker._bootstrap()  # coverage.py replaces this
@@ -59,6 +62,25 @@ def run(context: WorkerContext) -> int:
 
 def _stop(*_: Any) -> None:
     raise Stopped()
+
+
+# A process that a test forks is not the worker: SIGTERM ends it, however soon
+# it comes.
+_mask = threading.local()
+
+
+def _hold_stop() -> None:
+    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _release_stop() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+
+
+def _forget_stop() -> None:
+    if signal.getsignal(signal.SIGTERM) is _stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release_stop()
 
 
 def _prepare(setup: WorkerSetup) -> Optional[str]:

@@ -116,6 +116,24 @@ def raise_deeply():
     raise KeyError("deep")
 
 
+class ChainedErrorTest(SimpleTestCase):
+
+    def test_chain(self):
+        try:
+            try:
+                raise ZeroDivisionError("the first")
+            except ZeroDivisionError:
+                raise KeyError("the second")
+        except KeyError:
+            raise ValueError("the third")
+
+    def test_cause(self):
+        try:
+            raise OSError("the cause")
+        except OSError as error:
+            raise RuntimeError("the effect") from error
+
+
 class UnpicklableTest(SimpleTestCase):
 
     def test_error(self):
@@ -201,6 +219,15 @@ class MultiprocessingTest(SimpleTestCase):
         process.join()
         self.assertEqual(process.exitcode, 0)
 
+    def test_processes_are_ended(self):
+        import multiprocessing
+        process = multiprocessing.get_context("fork").Process(
+            target=threading.Event().wait)
+        process.start()
+        process.terminate()
+        process.join()
+        self.assertEqual(process.exitcode, -signal.SIGTERM)
+
     def test_name_of_the_worker(self):
         import multiprocessing
         current = multiprocessing.current_process()
@@ -209,7 +236,12 @@ class MultiprocessingTest(SimpleTestCase):
 
 def made_at_run_time():
 
-    class MadeTest(SimpleTestCase):
+    class MadeTest(TestCase):
+
+        @classmethod
+        def tearDownClass(cls):
+            super().tearDownClass()
+            note("torn down")
 
         def test_made(self):
             note(f"made in worker {django_runner._worker_id}")
@@ -218,6 +250,7 @@ def made_at_run_time():
 
 
 Made = made_at_run_time()
+OtherMade = made_at_run_time()
 
 
 class InterruptingTest(SimpleTestCase):

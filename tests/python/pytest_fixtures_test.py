@@ -144,6 +144,48 @@ test_two = test_one
         for run in (stock, mine):
             self.assertIn("2 passed, 1 warning, 1 error", run.stdout)
 
+    def test_teardowns_may_start_threads(self):
+        self.write("test_threads.py", """
+            import pytest
+            from concurrent.futures import ThreadPoolExecutor
+            def use_threads():
+                with ThreadPoolExecutor(1) as pool:
+                    assert pool.submit(abs, -1).result() == 1
+            @pytest.fixture(scope="session")
+            def session():
+                yield
+                use_threads()
+            @pytest.fixture(scope="module")
+            def module():
+                yield
+                use_threads()
+            def test_one(session, module): pass
+            def test_two(session, module): pass
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+
+    def test_time_zone_and_umask_of_fixtures_are_the_tests(self):
+        self.write("conftest.py", """
+            import os, pytest, time
+            @pytest.fixture(scope="session", autouse=True)
+            def zone():
+                os.environ["TZ"] = "XYZ-9"
+                time.tzset()
+            @pytest.fixture(scope="module", autouse=True)
+            def mask():
+                os.umask(0o057)
+        """)
+        self.write("test_state.py", """
+            import os, time
+            def test_state():
+                assert time.localtime(0).tm_hour == 9
+                assert os.umask(0) == 0o057
+            def test_state_too(): test_state()
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+
     def test_what_a_fixture_says_when_it_is_set_up_is_told(self):
         self.write("test_early.py", """
             import logging, pytest, warnings

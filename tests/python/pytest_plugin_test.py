@@ -210,6 +210,52 @@ class Case(unittest.TestCase):
                                      (stock.stdout + stock.stderr).count(text))
                 self.assertNotIn("Logging error", mine.stdout + mine.stderr)
 
+    def test_plugins_hand_over_what_their_workers_need(self):
+        self.write("conftest.py", """
+            import pytest
+            class Database:
+                def __init__(self, port): self.port = port
+            @pytest.hookimpl(optionalhook=True)
+            def pytest_configure_node(node):
+                node.workerinput["sock_port"] = node.config.port
+                node.workerinput["gateway"] = node.gateway.id
+            def pytest_addoption(parser):
+                parser.addoption("--seed", dest="randomly_seed", default=17)
+            def pytest_configure(config):
+                if hasattr(config, "workerinput"):
+                    assert config.workerinput["randomly_seed"] == 17
+                    config.failures_db = Database(
+                        config.workerinput["sock_port"])
+                else:
+                    config.port = 4711
+        """)
+        self.write("test_given.py", """
+            import gc
+            def test_given(pytestconfig):
+                assert pytestconfig.workerinput["gateway"] == "forkserver"
+                assert pytestconfig.failures_db.port == 4711
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+
+    def test_the_garbage_collector_knows_what_the_modules_made(self):
+        self.write("test_gc.py", """
+            import gc, weakref
+            class Node: pass
+            kept = [Node()]
+            loop = Node()
+            loop.itself = loop
+            def test_gc():
+                global loop
+                assert kept in gc.get_referrers(kept[0])
+                reference = weakref.ref(loop)
+                loop = None
+                gc.collect()
+                assert reference() is None
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+
     def test_logs_of_the_session_are_written_by_workers(self):
         self.write("test_logs.py", """
             import logging

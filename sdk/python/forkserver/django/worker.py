@@ -25,6 +25,7 @@ import django.test.runner
 import django.test.utils
 from django.conf import settings
 
+from forkserver import inherited_process
 from forkserver.django import databases, inheritance, recording, start_method
 from forkserver.django.channel import Channel
 from forkserver.django.inheritance import WorkerSetup
@@ -49,6 +50,7 @@ def run(context: WorkerContext) -> int:
     """Its exit code."""
     global active
     active = True
+    inherited_process.thaw()
     channel = Channel(socket.socket(fileno=move_up(CHANNEL_FD)))
     number, setup = channel.receive()
     signal.signal(signal.SIGTERM, _stop)

@@ -19,6 +19,15 @@ def reopen_logs() -> None:
                 handler.baseFilename, "a", encoding=handler.encoding)
 
 
+def reconnect(config: Any) -> None:
+    """pytest-rerunfailures has a connection to the main process."""
+    database = getattr(config, "failures_db", None)
+    port = config.workerinput.get("sock_port")
+    if database is not None and port is not None:
+        _leaked.append(database)
+        config.failures_db = type(database)(port)
+
+
 def use_own_streams(config: Any) -> None:
     """For the option faulthandler_timeout."""
     try:

@@ -6,7 +6,7 @@ from typing import Any, List
 
 import pytest
 
-from forkserver import coverage_relay, event_pipe
+from forkserver import coverage_relay, event_pipe, inherited_process
 from forkserver.pytest_session import descriptors, zygote
 from forkserver.pytest_session.interrupts import interrupts
 
@@ -23,6 +23,8 @@ def run(context: Any) -> int:
     assert warm is not None
     zygote.resume(warm, events)
     descriptors.use_own_streams(warm.config)
+    descriptors.reconnect(warm.config)
+    inherited_process.thaw()
     session = warm.session
     loop = _Loop(events, indices)
     warm.config.pluginmanager.register(loop, "forkserver-loop")

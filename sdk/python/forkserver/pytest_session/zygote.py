@@ -1,6 +1,6 @@
 """In zygotes: the session, collected and with its fixtures set up."""
 
-import atexit
+import functools
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -11,6 +11,7 @@ from forkserver.pytest_session import session, units
 from forkserver.pytest_session.fixtures import Unsafe
 from forkserver.pytest_session.relay import Relay, to_basic
 from forkserver.pytest_session.session import Warmed
+from forkserver.zygote_host import state
 
 
 class Request(NamedTuple):
@@ -43,7 +44,7 @@ def load() -> None:
     try:
         config = session.prepare(request.args, request.worker_input)
         warmed = session.start(config, Relay(config, events))
-        atexit.register(_finish, warmed)
+        state.at_end.append(functools.partial(_finish, warmed))
         items = session.collect(warmed)
         _tell_plan(warmed, items, request.scope)
         unsafe: List[Unsafe] = []
@@ -73,7 +74,7 @@ def load_file() -> None:
     unsafe = session.set_up(
         warmed, items[0].getparent(pytest.File), items, ["package", "module"],
         [*warmed.excluded, *request.excluded], [events.fileno()])
-    atexit.register(_finish_file, warmed)
+    state.at_end.append(functools.partial(_finish_file, warmed))
     session.suspend(warmed, items)
     inherited_process.remember()
     _tell_unsafe(events, unsafe)

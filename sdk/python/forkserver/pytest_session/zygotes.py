@@ -6,12 +6,14 @@ import select
 import sys
 import tempfile
 import threading
+from types import SimpleNamespace
 from typing import IO, Any, Dict, List, Optional
 
 import pytest
 
 from forkserver import coverage_relay, event_pipe
 from forkserver.errors import Error, UnknownZygote
+from forkserver.pytest_session.relay import to_basic
 from forkserver.pytest_session.units import Plan
 from forkserver.pytest_session.zygote import FileRequest, Request
 from forkserver.sentinel import open_sentinel
@@ -19,6 +21,20 @@ from forkserver.sentinel import open_sentinel
 _HOST = "forkserver.pytest_session.zygote"
 # How often fixtures may turn out not to be fork-safe, one because of another.
 _ATTEMPTS = 10
+
+
+# Options that pytest-random-order and pytest-randomly want in all processes, and
+# hand over themselves only where pytest-xdist is installed.
+_SEEDS = ("random_order_seed", "randomly_seed")
+
+
+class _Node:
+    """What pytest-xdist's hooks are given of a worker."""
+
+    def __init__(self, config: Any, worker_input: Dict[str, Any]) -> None:
+        self.config = config
+        self.workerinput = worker_input
+        self.gateway = SimpleNamespace(id="forkserver")
 
 
 class _Started:
@@ -96,14 +112,25 @@ class Zygotes:
                 return events
             excluded += self._note_unsafe(events, excluded)
 
-    def _worker_input(self) -> Dict[str, Any]:
-        """What pytest-xdist gives to its workers, and pytest-cov."""
+    def _worker_input(self) -> Any:
+        """What pytest-xdist gives to its workers, pytest-cov, and the plugins
+        that have the hook for it."""
         import socket  # pylint: disable=import-outside-toplevel
         folder = os.getcwd()
-        return {"workerid": "forkserver", "workercount": self._count,
-                "testrunuid": self._name, "mainargv": sys.argv,
-                "cov_master_host": socket.gethostname(),
-                "cov_master_topdir": folder, "cov_master_rsync_roots": []}
+        node = _Node(self._config, {
+            "workerid": "forkserver", "workercount": self._count,
+            "testrunuid": self._name, "mainargv": sys.argv,
+            "cov_master_host": socket.gethostname(),
+            "cov_master_topdir": folder, "cov_master_rsync_roots": []})
+        for name in _SEEDS:
+            if hasattr(self._config.option, name):
+                node.workerinput[name] = getattr(self._config.option, name)
+        plugins = self._config.pluginmanager
+        if hasattr(self._config.hook, "pytest_configure_node"):
+            coverage = [each for each in [plugins.getplugin("_cov")] if each]
+            plugins.subset_hook_caller("pytest_configure_node", coverage)(
+                node=node)
+        return to_basic(node.workerinput)
 
     def _try_start(self, name: str, step: str, request: Any, file: str,
                    options: Dict[str, Any]) -> List[Any]:

@@ -53,6 +53,7 @@ def _run(context: WorkerContext) -> int:
     hanging.tell_where()
     _write_whole_lines()
     inherited_process.restore_changes()
+    inherited_process.thaw()
     if run.seed:
         random.seed(run.seed)
     try:

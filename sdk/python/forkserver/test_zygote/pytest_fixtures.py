@@ -15,7 +15,7 @@ left to the workers. What comes of it is on a report page, `report_fd`:
     event "teardown"  something was raised when fixtures were torn down
 """
 
-import atexit
+import functools
 from typing import Any, List
 
 import pytest
@@ -28,6 +28,7 @@ from forkserver.pytest_session.fixtures import Unsafe
 from forkserver.pytest_session.units import file_of, has_module_fixture
 from forkserver.test_zygote import entries, measuring
 from forkserver.test_zygote.report_page import ReportPage
+from forkserver.zygote_host import state
 
 
 def plan(items: List[Any]) -> TestPlan:
@@ -69,7 +70,7 @@ def _set_up(scopes: List[str], of_file: bool) -> None:
         _tell_unsafe(page, unsafe)
         _tear_down(warm, page)
         raise RuntimeError("; ".join(each.text for each in unsafe))
-    atexit.register(_tear_down, warm, page)
+    state.at_end.append(functools.partial(_tear_down, warm, page))
     inherited_process.remember()
 
 

@@ -37,6 +37,7 @@ def run(context: Any) -> int:
     events = event_pipe.EventWriter(event_pipe.CHILD_FD)
     event_pipe.report_crashes()
     inherited_process.restore()
+    inherited_process.thaw()
     group = loading.groups(request.argv)[request.group]
     tests = group.tests[request.first:]
     result = _TellingResult(events, tests, request.first)

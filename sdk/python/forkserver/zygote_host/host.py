@@ -3,8 +3,10 @@
 import dataclasses
 import os
 import sys
+from typing import Callable
 
 from forkserver.errors import Error
+from forkserver.zygote_host import state
 from forkserver.zygote_host.channels import take_channels
 from forkserver.zygote_host.nested import NestedZygote
 from forkserver.zygote_host.server import (FAILED_EXIT_CODE, Exit,
@@ -35,10 +37,13 @@ def main(settings: Settings) -> int:
             # From the same frame of the stack, so that a zygote of a zygote
             # of a zygote is no deeper than the first.
             nested = True
+            state.at_end.clear()
             channels = outcome.channels
             settings = _inherit(settings, outcome.settings)
             continue
         assert isinstance(outcome, Exit)
+        for function in state.at_end:
+            _run_guarded(function)
         if nested:
             # What would be destroyed now is the parent's.
             _leave_nested(outcome.code)
@@ -50,6 +55,13 @@ def _inherit(parent: Settings, own: Settings) -> Settings:
         own, main=own.main or parent.main,
         after_fork=[*parent.after_fork, *own.after_fork],
         known_threads=[*own.known_threads, *parent.known_threads])
+
+
+def _run_guarded(function: Callable[[], None]) -> None:
+    try:
+        function()
+    except Exception as error:  # pylint: disable=broad-except
+        sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _leave_nested(code: int) -> None:

@@ -4,13 +4,16 @@
 """
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from forkserver.zygote_host.preload import Preloader
 from forkserver.zygote_host.sources import Stamp
 
 # Of this process, or of the zygote that it was forked from.
 preloader: Optional[Preloader] = None
+# What this process does when it ends as a zygote: before exit functions and what
+# Python shuts down before them, as the executors of concurrent.futures.
+at_end: List[Callable[[], None]] = []
 # What the test harness wants of it: Settings.tests.
 tests: Optional[Dict[str, Any]] = None
 

@@ -379,6 +379,31 @@ class BuiltInTest(ZygoteTestCase):
         zygote = self.zygote(preload=[name])
         self.assertEqual(zygote.call(__import__(name).run), 84)
 
+    def test_event_loops_of_modules_work_in_workers(self):
+        name = self.write("""
+            import asyncio
+            other = asyncio.new_event_loop()
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            closed = asyncio.new_event_loop()
+            closed.close()
+            async def later(loop):
+                result = loop.create_future()
+                loop.call_later(0.001, result.set_result, 21)
+                loop.call_soon_threadsafe(lambda: None)
+                return await result
+            def run():
+                assert asyncio.get_event_loop_policy().get_event_loop() is loop
+                assert closed.is_closed()
+                return sum(each.run_until_complete(later(each))
+                           for each in (loop, other))
+        """)
+        zygote = self.zygote(preload=[name])
+        run = __import__(name).run
+        self.assertEqual([zygote.call(run), zygote.call(run)], [42, 42])
+        nested = self.client.zygote("nested", parent=zygote, preload=["json"])
+        self.assertEqual(nested.call(run), 42)
+
     @unittest.skipUnless(has("django"), "Django is not installed")
     def test_django_is_set_up_and_its_connections_stay_the_zygotes(self):
         database = os.path.join(self.folder, "db")

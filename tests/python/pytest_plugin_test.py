@@ -214,7 +214,9 @@ class Case(unittest.TestCase):
         self.write("conftest.py", """
             import pytest
             class Database:
-                def __init__(self, port): self.port = port
+                def __init__(self, port):
+                    self.port = port
+                    self.sock = open(__file__)
             @pytest.hookimpl(optionalhook=True)
             def pytest_configure_node(node):
                 node.workerinput["sock_port"] = node.config.port
@@ -234,6 +236,7 @@ class Case(unittest.TestCase):
             def test_given(pytestconfig):
                 assert pytestconfig.workerinput["gateway"] == "forkserver"
                 assert pytestconfig.failures_db.port == 4711
+                assert not pytestconfig.failures_db.sock.closed
         """)
         mine = self.ours()
         self.assertEqual(mine.returncode, 0, mine.stdout)

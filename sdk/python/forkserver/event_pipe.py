@@ -15,7 +15,6 @@ part is dropped.
 """
 
 import faulthandler
-import fcntl
 import os
 import pickle
 import select
@@ -28,26 +27,22 @@ from forkserver.records import ExitRecord
 
 Event = Tuple[Any, ...]
 
-# Where a worker or zygote finds its end of the pipe, and its request.
-CHILD_FD = 3
-REQUEST_FD = 4
-CRASH_FD = 5
+# Where a worker or zygote finds its end of the pipe, and its request: where no
+# module that is loaded opens anything, and no program looks that thinks that it
+# knows its descriptors.
+CHILD_FD = 200
+REQUEST_FD = 201
+CRASH_FD = 202
 
 _LENGTH = struct.Struct(">I")
-# Where no program looks that thinks that it knows its descriptors.
-_LOWEST_FD = 200
 
 
 class EventWriter:
-    """The sending end. Takes over `fd`, and moves it out of the way."""
+    """The sending end. Takes over `fd`."""
 
     def __init__(self, fd: int) -> None:
-        try:
-            self._fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
-            os.close(fd)
-        except OSError:  # above the limit of descriptors
-            self._fd = fd
-            os.set_inheritable(fd, False)
+        self._fd = fd
+        os.set_inheritable(fd, False)
 
     def fileno(self) -> int:
         return self._fd
@@ -78,12 +73,8 @@ class End(NamedTuple):
 def report_crashes() -> None:
     """In the worker: a crash is to leave its Python traceback for the
     client."""
-    try:
-        fd = fcntl.fcntl(CRASH_FD, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
-        os.close(CRASH_FD)
-    except OSError:
-        fd = CRASH_FD
-    faulthandler.enable(fd)
+    os.set_inheritable(CRASH_FD, False)
+    faulthandler.enable(CRASH_FD)
 
 
 def read_events(fd: int, sentinel: int) -> Iterator[Event]:

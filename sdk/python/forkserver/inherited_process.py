@@ -11,6 +11,7 @@ import os
 import time
 from typing import Dict, NamedTuple, Optional
 
+from forkserver import inherited_descriptors
 from forkserver.protocol import WORKER_VARIABLE
 
 
@@ -47,7 +48,9 @@ def remember() -> None:
 
 
 def restore() -> None:
-    """In a worker, or in a zygote that was forked from that one."""
+    """In a worker, or in a zygote that was forked from that one. First of all:
+    the numbers of descriptors that modules have are not to be taken."""
+    inherited_descriptors.restore()
     if _state is None:
         return
     gone = set(os.environ).difference(_state.environment, [WORKER_VARIABLE])
@@ -57,6 +60,7 @@ def restore() -> None:
 
 def restore_changes() -> None:
     """The same, of what has changed between begin() and remember()."""
+    inherited_descriptors.restore()
     _become(_changes)
 
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr char kSteps[] = "forkserver.test_zygote.pytest_fixtures:";
 constexpr char kPlanEntry[] = "forkserver.test_plan";
-constexpr int kRequestFd = 4;  // event_pipe.REQUEST_FD
+constexpr int kRequestFd = 201;  // event_pipe.REQUEST_FD
 constexpr int kEndFd = 5;
 // How often fixtures may turn out not to be fork-safe, one because of another.
 constexpr int kAttempts = 10;

@@ -43,7 +43,7 @@ struct AttemptFiles {
   std::string directory;
   ReportPage* page = nullptr;
 };
-inline constexpr int kReportFd = 3;
+inline constexpr int kReportFd = 200;
 
 // The framework's word on one test, as far as it got.
 struct FrameworkWord {

@@ -233,7 +233,8 @@ class Controller:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         unsafe = self._zygotes.notes if self._zygotes is not None else []
-        if not (unsafe or self._notes):
+        missing = self._zygotes.missing if self._zygotes is not None else []
+        if not (unsafe or missing or self._notes):
             return
         terminalreporter.section("forkserver")
         for note in self._notes:
@@ -245,6 +246,12 @@ class Controller:
                 "These do not survive a fork, so each worker sets the fixture "
                 "up for itself. To have it once, start such things in a "
                 "process of their own, or leave them to narrower fixtures.")
+        for note in missing:
+            terminalreporter.line(note)
+        if missing:
+            terminalreporter.line(
+                "Workers do not have these: tests that use them fail. Open "
+                "them in a fixture.")
 
     def pytest_unconfigure(self) -> None:
         if self._zygotes is not None:

@@ -19,13 +19,24 @@ def reopen_logs() -> None:
                 handler.baseFilename, "a", encoding=handler.encoding)
 
 
+def disconnect(config: Any) -> None:
+    """In the zygote: pytest-rerunfailures has a connection to the main
+    process."""
+    if _rerun_port(config) is not None:
+        config.failures_db.sock.close()
+
+
 def reconnect(config: Any) -> None:
-    """pytest-rerunfailures has a connection to the main process."""
-    database = getattr(config, "failures_db", None)
-    port = config.workerinput.get("sock_port")
-    if database is not None and port is not None:
-        _leaked.append(database)
-        config.failures_db = type(database)(port)
+    """In a worker."""
+    port = _rerun_port(config)
+    if port is not None:
+        config.failures_db = type(config.failures_db)(port)
+
+
+def _rerun_port(config: Any) -> Any:
+    if hasattr(getattr(config, "failures_db", None), "sock"):
+        return config.workerinput.get("sock_port")
+    return None
 
 
 def use_own_streams(config: Any) -> None:

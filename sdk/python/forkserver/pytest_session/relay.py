@@ -3,11 +3,12 @@ process, as pytest-xdist does: reports by pytest's own serialisation."""
 
 import os
 import warnings
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
 from forkserver.event_pipe import EventWriter
+from forkserver.zygote_host import system
 
 
 def to_basic(value: Any) -> Any:
@@ -34,7 +35,16 @@ class Relay:
 
     def __init__(self, config: Any, events: EventWriter) -> None:
         self.events = events
+        # {descriptor: node} of what was opened while that was collected.
+        self.opened: Dict[int, str] = {}
         self._config = config
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_make_collect_report(self, collector: Any) -> Iterator[None]:
+        before = system.open_descriptors()
+        yield
+        for number in set(system.open_descriptors()).difference(before):
+            self.opened[number] = collector.nodeid
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: Any) -> None:

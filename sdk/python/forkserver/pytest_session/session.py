@@ -97,6 +97,7 @@ def suspend(warm: Warmed, items: List[Any]) -> None:
             if text and items:
                 items[0].add_report_section("setup", key, text)
         capture.stop_global_capturing()
+    descriptors.disconnect(warm.config)
     interrupts.hold_back()
 
 

@@ -6,7 +6,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 import pytest
 
-from forkserver import coverage_relay, event_pipe, inherited_process
+from forkserver import (coverage_relay, event_pipe, inherited_descriptors,
+                        inherited_process)
 from forkserver.pytest_session import session, units
 from forkserver.pytest_session.fixtures import Unsafe
 from forkserver.pytest_session.relay import Relay, to_basic
@@ -41,6 +42,7 @@ def load() -> None:
     events = event_pipe.EventWriter(event_pipe.CHILD_FD)
     coverage_relay.start(request.coverage)
     sys.argv = list(request.argv)
+    inherited_descriptors.begin()
     try:
         config = session.prepare(request.args, request.worker_input)
         warmed = session.start(config, Relay(config, events))
@@ -53,6 +55,7 @@ def load() -> None:
                                     ["session"], request.excluded,
                                     [events.fileno()])
         session.suspend(warmed, items)
+        _tell_missing(warmed)
         inherited_process.remember()
     except pytest.UsageError as error:
         events.send("usage_error", [str(each) for each in error.args])
@@ -97,6 +100,14 @@ def _tell_unsafe(events: event_pipe.EventWriter,
         assert warmed is not None
         _tear_down(warmed)
         raise RuntimeError("; ".join(each.text for each in unsafe))
+
+
+def _tell_missing(warm: Warmed) -> None:
+    """The descriptors of modules that workers do not have."""
+    events = warm.plugin.events
+    missing = inherited_descriptors.remember([events.fileno()])
+    for number, text in missing.items():
+        events.send("missing", number, text, warm.plugin.opened.get(number))
 
 
 def _tell_plan(warm: Warmed, items: List[Any], scope: str) -> None:

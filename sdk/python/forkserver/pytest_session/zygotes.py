@@ -82,6 +82,7 @@ class Zygotes:
 
     def __init__(self, client: Any, config: Any, count: int) -> None:
         self.notes: List[str] = []  # about fixtures that are not fork-safe
+        self.missing: List[str] = []  # what modules opened and workers lack
         self._client = client
         self._config = config
         self._count = count
@@ -109,6 +110,7 @@ class Zygotes:
             name = f"{self._name}-{len(excluded)}"
             events = self._try_start(name, "load", tuple(request), "", {})
             if self._session is not None:
+                self.missing = _describe_missing(events)
                 return events
             excluded += self._note_unsafe(events, excluded)
 
@@ -251,4 +253,11 @@ def _raise_as_pytest(events: List[Any], error: Error) -> None:
             raise pytest.UsageError(*details[0])
         if name == "exit":
             raise pytest.exit.Exception(*details)
-    raise pytest.UsageError(f"forkserver: {error}") from error
+    raise pytest.UsageError("\n".join([f"forkserver: {error}",
+                                       *_describe_missing(events)])) from error
+
+
+def _describe_missing(events: List[Any]) -> List[str]:
+    return [f"{node or 'a plugin or conftest module'} opened descriptor "
+            f"{number} ({text})" for name, number, text, node in
+            (event for event in events if event[0] == "missing")]

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any, List
 
-from forkserver import inherited_process
+from forkserver import inherited_descriptors, inherited_process
 from forkserver.protocol.messages import TestList
 from forkserver.test_zygote import bytecode, choice, measuring
 from forkserver.test_zygote.entries import offer
@@ -23,6 +23,7 @@ def prepare() -> None:
     inherited_process.begin()
     bytecode.never_keep_recent()
     measuring.start()
+    inherited_descriptors.begin()
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -37,6 +38,7 @@ def load() -> None:
     except TestsNotFound as error:
         tests = _Nothing(request, [str(error)])
     offer(tests)
+    inherited_descriptors.remember([])
     inherited_process.remember()
     loaded_files.finish()
 

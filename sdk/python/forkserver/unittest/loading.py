@@ -1,10 +1,12 @@
 """The tests of a run, in the zygote: loaded as unittest does, then split into
 groups that can run apart from each other."""
 
+import sys
 import unittest
 from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from forkserver import coverage_relay, event_pipe, inherited_process
+from forkserver import (coverage_relay, event_pipe, inherited_descriptors,
+                        inherited_process)
 
 
 class Group(NamedTuple):
@@ -21,7 +23,13 @@ def preload() -> None:
     """The zygote's preload step."""
     argv, coverage = event_pipe.read_request()
     coverage_relay.start(coverage)
+    inherited_descriptors.begin()
     groups(argv)
+    missing = inherited_descriptors.remember([])
+    for number, text in missing.items():
+        print(f"forkserver: workers do not have descriptor {number} ({text}), "
+              "which a test module has opened: open it in setUpModule",
+              file=sys.stderr)
     inherited_process.remember()
 
 
@@ -30,7 +38,6 @@ def groups(argv: List[str]) -> List[Group]:
     zygote has not."""
     global _groups  # pylint: disable=global-statement
     if _groups is None:
-        import sys  # pylint: disable=import-outside-toplevel
         sys.argv = list(argv)
         _groups = list(split(_Loading(None, argv=argv, exit=False).test))
     return _groups

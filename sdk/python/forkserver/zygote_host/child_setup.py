@@ -16,7 +16,7 @@ from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional,
 from forkserver.errors import (BadDescriptor, BadRequest, LaunchFailed,
                                Unsupported)
 from forkserver.protocol.messages import Setup
-from forkserver.zygote_host import system
+from forkserver.zygote_host import descriptors, system
 
 MAX_CHILD_FD = 65535
 _MAX_CPU = 8191
@@ -92,7 +92,7 @@ def apply_plan(plan: ChildPlan, kept: Sequence[int]) -> List[int]:
             os.write(plan.cgroup_fd, b"0")
         moved = _move_descriptors(plan.moves, kept)
         step = ("close_range", "", "")
-        system.close_all_but([*plan.moves, *moved])
+        system.close_all_but([*plan.moves, *moved, *descriptors.kept])
         if plan.group == "terminal":
             step = ("ioctl", "0, TIOCSCTTY",
                     "descriptor 0 must be a terminal that no other session "

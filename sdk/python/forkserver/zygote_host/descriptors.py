@@ -3,9 +3,13 @@
 import os
 import socket
 import stat
-from typing import Dict, Iterable
+from typing import Dict, Iterable, Set
 
 from forkserver.zygote_host import system
+
+# Those that stay open in the children of this zygote, under their numbers,
+# besides what a request names.
+kept: Set[int] = set()
 
 
 def list_descriptors(without: Iterable[int] = ()) -> Dict[int, str]:

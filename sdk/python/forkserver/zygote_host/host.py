@@ -6,7 +6,7 @@ import sys
 from typing import Callable
 
 from forkserver.errors import Error
-from forkserver.zygote_host import state
+from forkserver.zygote_host import refresh, state
 from forkserver.zygote_host.channels import take_channels
 from forkserver.zygote_host.nested import NestedZygote
 from forkserver.zygote_host.server import (FAILED_EXIT_CODE, Exit,
@@ -42,7 +42,7 @@ def main(settings: Settings) -> int:
             settings = _inherit(settings, outcome.settings)
             continue
         assert isinstance(outcome, Exit)
-        for function in state.at_end:
+        for function in [refresh.resume_event_loops, *state.at_end]:
             _run_guarded(function)
         if nested:
             # What would be destroyed now is the parent's.

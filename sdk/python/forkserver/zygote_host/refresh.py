@@ -8,6 +8,7 @@ the zygote has loaded are touched. Besides these, Python itself takes care of
 `threading` (their locks are new), by os.register_at_fork.
 """
 
+import gc
 import sys
 from typing import Any, Callable, List
 
@@ -15,10 +16,17 @@ from typing import Any, Callable, List
 # would say goodbye to the server in the name of the zygote.
 _leaked: List[Any] = []
 
+# Event loops without descriptors; and those that have been so, which may be in
+# frozen memory.
+_suspended_loops: List[Any] = []
+_resumed_loops: List[Any] = []
+
 
 def before_freeze() -> None:
-    """Closes the event loop that asyncio keeps for the main thread, and
-    Django's connections, but those in a transaction."""
+    """Takes their descriptors from event loops that modules have made, closes
+    the loop of the main thread if that is not possible, and Django's
+    connections, but those in a transaction."""
+    _suspend_event_loops()
     _close_event_loop()
     for connection in _django_connections():
         if not connection.in_atomic_block:
@@ -41,9 +49,12 @@ def at_fork_functions() -> List[Callable[[], None]]:
 def after_fork_functions() -> List[Callable[[], None]]:
     """What its workers need when they are what was asked for: others may have
     registered with multiprocessing whatever they like."""
+    functions: List[Callable[[], None]] = []
+    if _suspended_loops:
+        functions.append(resume_event_loops)
     if "multiprocessing.util" in sys.modules:
-        return [_renew_multiprocessing]
-    return []
+        functions.append(_renew_multiprocessing)
+    return functions
 
 
 def _seed_numpy() -> None:
@@ -51,17 +62,57 @@ def _seed_numpy() -> None:
     sys.modules["numpy.random"].seed()  # type: ignore[attr-defined]
 
 
+def _suspend_event_loops() -> None:
+    """Those of asyncio's own kind with nothing but their wake-up socket."""
+    selector_events: Any = sys.modules.get("asyncio.selector_events")
+    if selector_events is None:
+        return
+    kind = selector_events.BaseSelectorEventLoop
+    # pylint: disable=protected-access
+    for loop in [*_resumed_loops, *gc.get_objects()]:
+        if not isinstance(loop, kind) or loop.is_closed() or \
+                loop.is_running() or loop in _suspended_loops or \
+                len(loop._selector.get_map()) != 1:
+            continue
+        loop._close_self_pipe()
+        loop._selector.close()
+        _suspended_loops.append(loop)
+    _resumed_loops.clear()
+
+
+def resume_event_loops() -> None:
+    """In a process that was forked from this one, and at the end of this one:
+    with descriptors of its own."""
+    # pylint: disable=import-outside-toplevel,protected-access
+    if _suspended_loops:
+        import selectors
+    while _suspended_loops:
+        loop = _suspended_loops.pop()
+        loop._selector = selectors.DefaultSelector()
+        loop._make_self_pipe()
+        _resumed_loops.append(loop)
+
+
 def _close_event_loop() -> None:
     """A worker could not use it: its descriptors are closed there."""
-    events: Any = sys.modules.get("asyncio.events")
-    policy = getattr(events, "_event_loop_policy", None)
-    loop = getattr(getattr(policy, "_local", None), "_loop", None)
-    if loop is not None and not loop.is_running():
+    loop = _loop_of(_policy())
+    if loop is not None and loop not in _suspended_loops and \
+            not loop.is_running():
         loop.close()
 
 
+def _policy() -> Any:
+    events: Any = sys.modules.get("asyncio.events")
+    return getattr(events, "_event_loop_policy", None)
+
+
+def _loop_of(policy: Any) -> Any:
+    return getattr(getattr(policy, "_local", None), "_loop", None)
+
+
 def _renew_asyncio() -> None:
-    """A policy of the same kind, without the zygote's loop."""
+    """A policy of the same kind, with the zygote's loop if that is to be
+    resumed."""
     events: Any = sys.modules["asyncio.events"]
     # pylint: disable=protected-access
     events._set_running_loop(None)
@@ -69,6 +120,8 @@ def _renew_asyncio() -> None:
     if policy is not None:
         _leaked.append(policy)
         events._event_loop_policy = type(policy)()
+        if _loop_of(policy) in _suspended_loops:
+            events._event_loop_policy.set_event_loop(_loop_of(policy))
 
 
 def _renew_multiprocessing() -> None:

@@ -115,6 +115,7 @@ def _prepare(channels: Channels, configure: Configure, settings: Settings,
     if settings.faulthandler:
         faulthandler.enable()
 
+    refresh.resume_event_loops()  # of the zygote that this one is forked from
     preloader.run(configure.preload)
     _check_own(channels)
     _run_before_freeze(settings)

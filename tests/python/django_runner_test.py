@@ -62,6 +62,23 @@ class RunnerTest(DjangoTestCase):
             *PARALLEL, *labels("RunnerTest", "GoodTest"),
             runner="project.runners.Runner"), 3)
 
+    def test_modules_of_tests_see_the_run_when_they_are_imported(self):
+        label = ("trouble.imports",)
+        for options in ((), ("--no-preload",), ("--keep-zygote",),
+                        ("--keep-zygote", "--debug-mode")):
+            outcome = self.run_tests(*PARALLEL, *options, *label,
+                                     TEST_RANDOM="1")
+            if "--debug-mode" in options:
+                self.assert_failed(outcome, failures=1, tests=4)
+            else:
+                self.assert_ok(outcome, 4)
+                self.assertEqual(outcome.count("skipped"), 1)
+            self.assertNotIn("not preloaded", outcome.text)
+        outcome = self.run_tests(*PARALLEL, *label,
+                                 runner="project.runners.Runner")
+        self.assert_ok(outcome, 4)
+        self.assertEqual(outcome.count("skipped"), 0)
+
     def test_tests_that_start_processes(self):
         self.assert_ok(self.run_tests(
             *PARALLEL, *labels("MultiprocessingTest", "GoodTest")), 4)

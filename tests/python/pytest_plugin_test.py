@@ -241,6 +241,99 @@ class Case(unittest.TestCase):
         mine = self.ours()
         self.assertEqual(mine.returncode, 0, mine.stdout)
 
+    def test_tests_may_replace_functions_of_the_system(self):
+        self.write("conftest.py", """
+            import os, pytest, signal, socket, time
+            def broken(*_, **__): raise RuntimeError("not in tests")
+            class Guard(socket.socket):
+                def __new__(cls, *_, **__): broken()
+            @pytest.fixture(scope="session", autouse=True)
+            def session():
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(socket, "socket", Guard)
+                    for module, names in {
+                            os: "getcwd chdir dup close read pipe fork umask "
+                                "getpid listdir open waitpid",
+                            time: "monotonic clock_gettime_ns",
+                            signal: "signal"}.items():
+                        for name in names.split():
+                            patch.setattr(module, name, broken)
+                    yield
+        """)
+        self.write("test_patches.py", """
+            import os, pickle
+            def test_fails(monkeypatch):
+                monkeypatch.setattr(os, "write", lambda fd, data: len(data))
+                assert 0
+            def test_passes(monkeypatch):
+                monkeypatch.setattr(os, "write", lambda fd, data: 0)
+                monkeypatch.setattr(os, "_exit", lambda code: None)
+                monkeypatch.setattr(pickle, "dumps", lambda *_: b"")
+        """)
+        mine = self.ours("-s")
+        self.assertIn("1 failed, 1 passed", mine.stdout)
+
+    def test_a_test_of_which_nothing_is_told_has_failed(self):
+        self.write("conftest.py", """
+            import pytest
+            @pytest.hookimpl(tryfirst=True)
+            def pytest_runtest_protocol(item, nextitem):
+                if "silent" in item.name:
+                    item.ihook.pytest_runtest_logstart(
+                        nodeid=item.nodeid, location=item.location)
+                    return True
+        """)
+        self.write("test_silence.py", """
+            def test_silent(): pass
+            def test_loud(): pass
+            def test_silent_too(): pass
+        """)
+        for scope in ("function", "file"):
+            mine = self.ours("--forkserver-scope", scope)
+            self.assertIn("2 failed, 1 passed", mine.stdout)
+            self.assertIn("told nothing of this test", mine.stdout)
+
+    def test_files_and_pipes_of_modules_are_there(self):
+        self.write("conftest.py", """
+            log = open("log.txt", "a")
+            log.write("loaded\\n")
+            log.flush()
+        """)
+        self.write("data.txt", "first\nsecond\n")
+        self.write("test_open.py", """
+            import conftest, multiprocessing, os, pytest, socket, tempfile
+            data = open("data.txt")
+            data.readline()
+            temporary = tempfile.TemporaryFile()
+            temporary.write(b"abc")
+            null = open(os.devnull, "w")
+            reader, writer = os.pipe()
+            queue = multiprocessing.SimpleQueue()
+            pair = socket.socketpair()
+            @pytest.mark.parametrize("number", range(4))
+            def test_open(number):
+                assert os.read(data.fileno(), 99) == b"" and (
+                    data.readline() == "second\\n")
+                assert temporary.seek(0) == 0 and temporary.read() == b"abc"
+                print("nothing", file=null, flush=True)
+                os.write(writer, b"x" * (number + 1))
+                assert len(os.read(reader, 99)) == number + 1
+                queue.put(number)
+                assert queue.get() == number
+                print(f"test {number}", file=conftest.log, flush=True)
+            def test_missing():
+                with pytest.raises(OSError):
+                    pair[0].send(b"x")
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+        self.assertEqual(
+            sorted(read_file(os.path.join(self.suite, "log.txt")).split(b"\n")),
+            sorted([b""] + [b"loaded"] * 2 + [b"test %d" % number
+                                              for number in range(4)]))
+        self.assertRegex(mine.stdout, r"test_open.py opened descriptor \d+ "
+                         r"\(socket AF_UNIX")
+
     def test_the_garbage_collector_knows_what_the_modules_made(self):
         self.write("test_gc.py", """
             import gc, weakref

@@ -6,9 +6,10 @@ combine`. Does nothing where nothing is measured.
 """
 
 import atexit
-import pickle
 import sys
 from typing import Any, Optional
+
+from forkserver.originals import pickle
 
 
 def describe() -> Optional[bytes]:
@@ -45,6 +46,8 @@ def finish() -> None:
     is forked coverage chooses another name for it."""
     cov = _current()
     if cov is not None:
+        # A test may run nothing of what is measured.
+        cov._warn_no_data = False  # pylint: disable=protected-access
         cov.stop()
         cov.save()
 

@@ -15,14 +15,12 @@ part is dropped.
 """
 
 import faulthandler
-import os
-import pickle
-import select
 import struct
 import tempfile
 from typing import IO, Any, Callable, Iterator, List, NamedTuple, Tuple
 
 from forkserver import calls
+from forkserver.originals import os, pickle, select
 from forkserver.records import ExitRecord
 
 Event = Tuple[Any, ...]

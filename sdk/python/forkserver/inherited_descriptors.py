@@ -9,13 +9,11 @@ those that their modules opened when they were loaded:
                     its number is nobody else's
 """
 
-import fcntl
-import gc
 import io
-import os
 import stat
 from typing import Any, Dict, Iterable, List, Set, Tuple
 
+from forkserver.originals import fcntl, gc, os
 from forkserver.zygote_host import descriptors, system
 
 _File = Tuple[int, int]  # device and inode
@@ -81,10 +79,10 @@ def _sort(numbers: Set[int]) -> _Opened:
             file = _identify(number)
         except OSError:
             continue  # that of the listing
-        if file in streams:
-            opened.copies[number] = streams[file]
-        elif stat.S_ISREG(mode) or stat.S_ISCHR(mode) or stat.S_ISDIR(mode):
+        if stat.S_ISREG(mode) or stat.S_ISCHR(mode) or stat.S_ISDIR(mode):
             opened.files.append(number)
+        elif file in streams:
+            opened.copies[number] = streams[file]
         elif stat.S_ISFIFO(mode):
             opened.pipes.setdefault(file, []).append((number, flags))
         else:
@@ -108,7 +106,8 @@ def _flush_files() -> None:
     """What is in a buffer would be written by every worker."""
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     for each in gc.get_objects():
-        if isinstance(each, kinds):
+        # Not by isinstance(), which asks lazy objects what they stand for.
+        if issubclass(type(each), kinds):
             try:
                 each.flush()
             except (OSError, ValueError):

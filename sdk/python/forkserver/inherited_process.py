@@ -6,12 +6,10 @@ have those that their modules and fixtures left in the zygote: all of it
 for FORKSERVER_WORKER, which is the worker's own.
 """
 
-import gc
-import os
-import time
 from typing import Dict, NamedTuple, Optional
 
 from forkserver import inherited_descriptors
+from forkserver.originals import gc, os, time
 from forkserver.protocol import WORKER_VARIABLE
 
 

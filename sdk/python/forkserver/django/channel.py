@@ -1,11 +1,10 @@
 """Messages between the test runner and one of its workers: pickles over a
 socket pair, each behind its length."""
 
-import os
-import pickle
-import socket
 import struct
 from typing import Any, Iterator, Tuple
+
+from forkserver.originals import os, pickle, socket
 
 _LENGTH = struct.Struct(">Q")
 _CHUNK_BYTES = 1 << 16

@@ -16,6 +16,8 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from django.conf import settings
 from django.test import runner as django_runner
+from django.test import utils as django_utils
+from django.test.signals import setting_changed
 
 from forkserver.django import databases, measuring
 from forkserver.django.channel import PROTOCOL
@@ -68,7 +70,7 @@ def describe(suite: Any, folder: str, buffer: bool) -> WorkerSetup:
         debug=settings.DEBUG,
         databases=databases.describe(folder,
                                      getattr(suite, "used_aliases", None)),
-        settings=dict(_settings()),
+        settings=pickled_settings(),
         initializer=_pickle("init_worker and its arguments",
                             _initializer(suite)),
         runner_class=_pickle("runner_class", suite.runner_class),
@@ -121,6 +123,35 @@ def _configured() -> Optional[bytes]:
              in vars(settings._wrapped).items()  # type: ignore[attr-defined]
              if name.isupper()}
     return _pickle("what settings.configure() was given", given)
+
+
+def pickled_settings() -> Dict[str, bytes]:
+    """Of this process, but for what cannot be pickled."""
+    return dict(_settings())
+
+
+def take_over_settings(pickled_settings: Dict[str, bytes]) -> None:
+    """Those that have other values here: a runner of the project has changed
+    them, or they are made anew each time. What Django has computed from the
+    old ones it computes again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are deprecated
+        for name, pickled in pickled_settings.items():
+            with contextlib.suppress(Exception):
+                value = pickle.loads(pickled)
+                if not (hasattr(settings, name) and
+                        getattr(settings, name) == value):
+                    setattr(settings, name, value)
+                    setting_changed.send_robust(
+                        sender=type(settings._wrapped),  # type: ignore
+                        setting=name, value=value, enter=True)
+
+
+def set_up_test_environment(debug: bool) -> None:
+    """Nothing happens if it is set up: the modules of tests refer to it."""
+    state: Any = getattr(django_utils, "_TestState", None)
+    if not hasattr(state, "saved_data"):
+        django_utils.setup_test_environment(debug=debug)
 
 
 def _settings() -> Iterator[Tuple[str, bytes]]:

@@ -7,18 +7,34 @@ test runner takes one that has loaded less. Threads and libraries are looked
 after by the zygote itself.
 """
 
+import base64
 import contextlib
 import importlib
-import json
 import logging
 import os
+import pickle
 import sys
-from typing import Any, Dict, Iterator, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple
 
 from forkserver.zygote_host.descriptors import list_descriptors
 
-# The names of modules, as JSON.
-MODULES_VARIABLE = "FORKSERVER_DJANGO_MODULES"
+# A Request, for the steps; nothing that is loaded sees it.
+_VARIABLE = "FORKSERVER_DJANGO_REQUEST"
+
+
+class Request(NamedTuple):
+    """What the command has done by the time when it would load the same."""
+    argv: List[str]
+    modules: List[str] = []
+    debug: bool = False
+    settings: Dict[str, bytes] = {}  # each pickled
+
+    def to_text(self) -> str:
+        return base64.b64encode(pickle.dumps(tuple(self), 4)).decode()
+
+    def environment(self) -> Dict[str, str]:
+        """That of the zygote."""
+        return dict(os.environ, **{_VARIABLE: self.to_text()})
 
 
 class NotPreloadable(Exception):
@@ -27,6 +43,7 @@ class NotPreloadable(Exception):
 
 def project() -> None:
     """Step of the first zygote: the settings and the applications."""
+    sys.argv = _take_request().argv
     with _nothing_left():
         import django
         django.setup()
@@ -41,15 +58,20 @@ def project() -> None:
 
 
 def tests() -> None:
-    """Step of the second one: the modules of the tests."""
+    """Step of the second one: the modules of the tests, which find the test
+    environment and the settings of the runner."""
+    request = _take_request()
+    sys.argv = request.argv
     with _nothing_left():
-        for name in json.loads(os.environ.get(MODULES_VARIABLE, "[]")):
+        from forkserver.django import inheritance
+        inheritance.set_up_test_environment(request.debug)
+        inheritance.take_over_settings(request.settings)
+        for name in request.modules:
             importlib.import_module(name)
 
 
-def environment(modules: Sequence[str]) -> Dict[str, str]:
-    """That of the second zygote, which is told what to load."""
-    return dict(os.environ, **{MODULES_VARIABLE: json.dumps(list(modules))})
+def _take_request() -> Request:
+    return Request(*pickle.loads(base64.b64decode(os.environ.pop(_VARIABLE))))
 
 
 def probe(_: Any) -> None:

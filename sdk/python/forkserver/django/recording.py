@@ -7,7 +7,6 @@ or about one of the project's own, stays as it is.
 """
 
 import contextlib
-import pickle
 import sys
 import traceback
 import unittest
@@ -15,6 +14,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from unittest.suite import _ErrorHolder  # type: ignore[attr-defined]
 
 from forkserver.django.channel import PROTOCOL
+from forkserver.originals import pickle
 
 
 class Event(NamedTuple):

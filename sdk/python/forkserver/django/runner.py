@@ -84,7 +84,7 @@ class ForkserverDiscoverRunner(DiscoverRunner):  # type: ignore[misc]
                     self._zygotes = open_zygotes(
                         self.parallel_test_suite, self.preload,
                         self.keep_zygote)
-                    self._zygotes.begin()
+                    self._zygotes.begin(test_labels or ())
                 except Disabled:
                     pass
             try:

@@ -9,20 +9,14 @@ import contextlib
 import faulthandler
 import multiprocessing
 import multiprocessing.context
-import os
-import pickle
-import signal
-import socket
 import sys
 import threading
 import traceback
-import warnings
 from multiprocessing import process, spawn, util
 from typing import Any, Optional
 
 import django
 import django.test.runner
-import django.test.utils
 from django.conf import settings
 
 from forkserver import inherited_process
@@ -30,6 +24,7 @@ from forkserver.django import databases, inheritance, recording, start_method
 from forkserver.django.channel import Channel
 from forkserver.django.inheritance import WorkerSetup
 from forkserver.django.measuring import measured
+from forkserver.originals import os, pickle, signal, socket
 from forkserver.zygote_host.channels import move_up
 from forkserver.zygote_host.context import WorkerContext
 
@@ -180,8 +175,8 @@ def set_up(setup: WorkerSetup, number: int,
         settings.configure(**pickle.loads(setup.configured))
     if not django.apps.apps.ready:
         django.setup()
-    django.test.utils.setup_test_environment(debug=setup.debug)
-    _take_over_settings(setup)
+    inheritance.set_up_test_environment(setup.debug)
+    inheritance.take_over_settings(setup.settings)
     databases.restore(setup.databases)
     init_worker, args = pickle.loads(setup.initializer)
     init_worker(_Counter(number), *args)
@@ -213,16 +208,3 @@ def _load_main(main: Any) -> Optional[str]:
     except (Exception, SystemExit):
         return traceback.format_exc()
     return None
-
-
-def _take_over_settings(setup: WorkerSetup) -> None:
-    """Those that have other values here: a runner of the project has changed
-    them, or they are made anew each time."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some are deprecated
-        for name, pickled in setup.settings.items():
-            with contextlib.suppress(Exception):
-                value = pickle.loads(pickled)
-                if not (hasattr(settings, name) and
-                        getattr(settings, name) == value):
-                    setattr(settings, name, value)

@@ -23,6 +23,8 @@ import threading
 from multiprocessing import spawn
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence
 
+from django.conf import settings
+
 from forkserver.calls import describe_end
 from forkserver.django import inheritance, preload, worker
 from forkserver.errors import (Error, StaleEnvironment, UnknownZygote,
@@ -61,20 +63,34 @@ class Zygotes:
                    in sorted(os.environ.items()) if name not in _OF_A_SHELL)])
         self._bare: "Optional[PythonZygote]" = None
         self._loaded: "Optional[PythonZygote]" = None
-        self._modules: List[str] = []
+        self._project = preload.Request([])
+        self._tests = preload.Request([])
         self._thread: Optional[threading.Thread] = None
         self._error: Optional[Error] = None
         # Why the project, or its tests, are not preloaded.
         self.why_not = "" if preloaded else "it is switched off"
 
-    def begin(self) -> None:
-        """Starts to load the project, in the background."""
+    def begin(self, labels: Sequence[str] = ()) -> None:
+        """Starts to load the project, in the background. `labels`: the
+        arguments that name tests. A kept zygote is there for others too."""
+        hidden = labels if self._kept else ()
+        self._begin(preload.Request([each for each in sys.argv
+                                     if each not in hidden]))
+
+    def begin_tests(self, modules: Sequence[str]) -> None:
+        """Starts to load modules of tests, in the background, with settings as
+        they are now."""
+        self._begin_tests(preload.Request(
+            self._project.argv, sorted(set(modules)), settings.DEBUG,
+            inheritance.pickled_settings()))
+
+    def _begin(self, request: preload.Request) -> None:
+        self._project = request
         if self._preloaded:
             self._in_background(self._load_project)
 
-    def begin_tests(self, modules: Sequence[str]) -> None:
-        """Starts to load modules of tests, in the background."""
-        self._modules = sorted(set(modules))
+    def _begin_tests(self, request: preload.Request) -> None:
+        self._tests = request
         if self._preloaded:
             self._in_background(self._load_tests)
 
@@ -124,8 +140,12 @@ class Zygotes:
         if inheritance.main_is_imported(
                 spawn.get_preparation_data("")):  # type: ignore
             steps.insert(0, "__main__")
+        name = self._name
+        if self._kept:
+            name += "-" + _digest(self._project.argv)
         try:
-            self._loaded = self._start(self._name, preload=steps)
+            self._loaded = self._start(name, preload=steps,
+                                       env=self._project.environment())
         except (ZygoteFailed, ZygoteUnsafe) as error:
             self._preloaded = False
             self.why_not = str(error)
@@ -136,10 +156,10 @@ class Zygotes:
         try:
             name = f"{self._name}/tests"
             if self._kept:
-                name += "-" + _digest(self._modules)
+                name += "-" + _digest([self._tests.to_text()])
             self._loaded = self._start(
                 name, preload=[_TESTS_STEP], parent=self._loaded,
-                env=preload.environment(self._modules))
+                env=self._tests.environment())
         except (ZygoteFailed, ZygoteUnsafe) as error:
             self.why_not = f"the tests: {error}"
 
@@ -189,8 +209,8 @@ class Zygotes:
             self._bare = None
         else:
             self._loaded = None
-            self.begin()
-            self.begin_tests(self._modules)
+            self._begin(self._project)
+            self._begin_tests(self._tests)
 
     def _join(self) -> None:
         if self._thread is not None:

@@ -13,15 +13,13 @@ import array
 import collections
 import enum
 import errno
-import os
-import select
-import socket
 import struct
 from typing import (Any, Deque, Dict, Iterable, Iterator, List, Optional,
                     Sequence, Tuple, Type, Union)
 
 from forkserver.errors import (BadRequest, FrameTooLarge, MissingKey,
                                TooManyDescriptors, system_error)
+from forkserver.originals import os, select, socket
 from forkserver.protocol import (MAX_FDS, MAX_FRAME_BYTES, MAX_REPORT_BYTES)
 from forkserver.protocol.fields import INTEGER, TEXT, M, Message, pack, unpack
 

@@ -162,6 +162,9 @@ class Controller:
         while left and not self._interrupted:
             progress = _Progress()
             end = self._run_worker(number, unit, left, progress, post)
+            for index in progress.silent:
+                post((number, ("crash", index, "forkserver: the worker told "
+                               "nothing of this test")))
             if progress.done or self._interrupted:
                 break
             index = left[0] if progress.item is None else progress.item
@@ -177,11 +180,8 @@ class Controller:
                     progress: "_Progress", post: Post) -> event_pipe.End:
 
         def on_event(event: Any) -> None:
-            if event[0] == "item":
-                progress.item = event[1]
-            elif event[0] == "done":
-                progress.done = True
-            else:
+            progress.note(event)
+            if event[0] not in ("item", "done"):
                 post((number, event))
 
         def on_start(its_worker: Any) -> None:
@@ -280,3 +280,18 @@ class _Progress:
     def __init__(self) -> None:
         self.item: Any = None
         self.done = False
+        self.silent: List[int] = []  # begun, and nothing was said of them
+        self._begun = False
+
+    def note(self, event: Any) -> None:
+        name = event[0]
+        if name in ("item", "done") and self._begun:
+            self.silent.append(self.item)
+        if name == "item":
+            self.item = event[1]
+        elif name == "done":
+            self.done = True
+        if name == "logstart":
+            self._begun = True
+        elif name in ("item", "done", "report", "interrupted", "exit"):
+            self._begun = False

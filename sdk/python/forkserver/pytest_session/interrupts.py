@@ -4,9 +4,10 @@ The main process sends it to workers that are not needed any more, which may be
 anywhere between their fork and their end.
 """
 
-import signal
 from contextlib import contextmanager
 from typing import Any, Iterator
+
+from forkserver.originals import signal
 
 
 class _Interrupts:

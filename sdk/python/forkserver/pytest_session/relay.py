@@ -1,13 +1,13 @@
 """Carries what pytest tells plugins from zygotes and workers to the main
 process, as pytest-xdist does: reports by pytest's own serialisation."""
 
-import os
 import warnings
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
 from forkserver.event_pipe import EventWriter
+from forkserver.originals import os
 from forkserver.zygote_host import system
 
 

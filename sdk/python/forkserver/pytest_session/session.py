@@ -1,13 +1,13 @@
 """A session of pytest in a zygote: started, collected, with fixtures set up
 before there is a test to run; and what its workers need to go on from there."""
 
-import os
 from typing import Any, Iterable, List
 
 import pytest
 from _pytest.config import _prepareconfig
 from _pytest.terminal import TerminalWriter
 
+from forkserver.originals import os
 from forkserver.pytest_session import descriptors
 from forkserver.pytest_session.captured_streams import CapturedStreams
 from forkserver.pytest_session.fixtures import EarlyFixtures, Unsafe, heard

@@ -1,12 +1,12 @@
 """The entry of a worker: runs items of the warmed session."""
 
-import pickle
 from contextlib import suppress
 from typing import Any, List
 
 import pytest
 
 from forkserver import coverage_relay, event_pipe, inherited_process
+from forkserver.originals import os, pickle
 from forkserver.pytest_session import descriptors, zygote
 from forkserver.pytest_session.interrupts import interrupts
 
@@ -24,6 +24,7 @@ def run(context: Any) -> int:
     zygote.resume(warm, events)
     descriptors.use_own_streams(warm.config)
     descriptors.reconnect(warm.config)
+    _go_on_measuring(warm.config)
     inherited_process.thaw()
     session = warm.session
     loop = _Loop(events, indices)
@@ -47,6 +48,14 @@ def run(context: Any) -> int:
         events.send("shouldstop", str(session.shouldstop))
     events.send("done")
     return 0
+
+
+def _go_on_measuring(config: Any) -> None:
+    """pytest-cov takes a process that was forked for one of a test, and would
+    measure it anew, without the contexts of tests."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    if hasattr(plugin, "pid"):
+        plugin.pid = os.getpid()
 
 
 class _Loop:

@@ -1,11 +1,11 @@
 """The entries of a zygote with tests."""
 
-import os
 import random
 import sys
 from typing import Any
 
 from forkserver import inherited_process
+from forkserver.originals import os
 from forkserver.protocol.messages import TestRun
 from forkserver.test_zygote import hanging, loaded_files, measuring
 from forkserver.test_zygote.report_page import ReportPage

@@ -2,9 +2,8 @@
 of a crash are, and come to the exit record."""
 
 import faulthandler
-import os
-import signal
 
+from forkserver.originals import os, signal
 from forkserver.zygote_host import crash_reports
 
 

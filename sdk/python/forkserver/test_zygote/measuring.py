@@ -1,9 +1,8 @@
 """coverage.py under the harness: as in any subprocess that is to be measured,
 where the environment has COVERAGE_PROCESS_START."""
 
-import os
-
 from forkserver import coverage_relay
+from forkserver.originals import os
 
 
 def start() -> None:

@@ -1,11 +1,11 @@
 """The plugin that puts what pytest tells on the report page; in the zygote it
 keeps what could not be collected."""
 
-import time
 from typing import Any, List, Optional, Tuple
 
 import pytest
 
+from forkserver.originals import time
 from forkserver.protocol.messages import TestFailure, TestProgress
 from forkserver.test_zygote.report_page import ReportPage
 

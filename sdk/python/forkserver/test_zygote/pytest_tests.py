@@ -1,12 +1,12 @@
 """pytest's tests of a zygote: how they are listed and run."""
 
-import os
 import sys
 from contextlib import suppress
 from typing import Any, Dict, List
 
 import pytest
 
+from forkserver.originals import os
 from forkserver.protocol.messages import (ListedTest, TestList, TestPlan,
                                           TestRun)
 from forkserver.pytest_session import descriptors, session

@@ -6,10 +6,10 @@ when the process dies. Only the process that opened it writes: a process that a
 test forks has it too, and stays silent.
 """
 
-import os
 import struct
 from typing import Iterable, Set
 
+from forkserver.originals import os
 from forkserver.protocol.messages import TestFailure, TestProgress
 from forkserver.test_zygote.names import travelling
 from forkserver.zygote_host import system

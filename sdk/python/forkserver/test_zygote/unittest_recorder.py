@@ -1,12 +1,11 @@
 """A TestResult that puts what it is told on the report page."""
 
-import os
 import sys
-import time
 import traceback
 import unittest
 from typing import Any, Dict, List, Optional, Set, Tuple
 
+from forkserver.originals import os, time
 from forkserver.protocol.messages import TestFailure, TestProgress
 from forkserver.test_zygote import debugging
 from forkserver.test_zygote.report_page import ReportPage

@@ -1,7 +1,6 @@
 """The entry of a worker: runs tests of one group, and tells what became of
 them."""
 
-import pickle
 import sys
 import unittest
 import unittest.case
@@ -9,6 +8,7 @@ import warnings
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from forkserver import coverage_relay, event_pipe, inherited_process
+from forkserver.originals import pickle
 from forkserver.unittest import loading
 
 ENTRY = "forkserver.unittest.worker:run"

@@ -1,10 +1,10 @@
 """The entry `call`: a function of the client, with its arguments."""
 
-import pickle
 import sys
 from typing import Any
 
 from forkserver import call_wire
+from forkserver.originals import pickle
 from forkserver.zygote_host import main_module
 from forkserver.zygote_host.context import WorkerContext
 

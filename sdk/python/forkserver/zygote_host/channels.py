@@ -1,12 +1,10 @@
 """The descriptors that forkserverd leaves for a zygote."""
 
-import fcntl
-import os
 import resource
-import socket
 from typing import Dict, List, NamedTuple, Tuple
 
 from forkserver.errors import make_error
+from forkserver.originals import fcntl, os, socket
 
 CONTROL_VARIABLE = "FORKSERVER_ZYGOTE_CONTROL_FD"
 REPORT_VARIABLE = "FORKSERVER_ZYGOTE_REPORT_FD"

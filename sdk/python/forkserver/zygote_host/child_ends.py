@@ -7,10 +7,10 @@ architecture that is not listed) the usage is reported as zero.
 """
 
 import ctypes
-import os
 import platform
 from typing import NamedTuple, Optional
 
+from forkserver.originals import os
 from forkserver.zygote_host import system
 
 _SYS_WAITID = {

@@ -6,8 +6,6 @@ directory: the steps and errors of docs/protocol.md.
 """
 
 import errno
-import fcntl
-import os
 import resource
 import termios
 from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional,
@@ -15,6 +13,7 @@ from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional,
 
 from forkserver.errors import (BadDescriptor, BadRequest, LaunchFailed,
                                Unsupported)
+from forkserver.originals import fcntl, os
 from forkserver.protocol.messages import Setup
 from forkserver.zygote_host import descriptors, system
 

@@ -1,10 +1,8 @@
 """The children of a zygote that are alive, and the reports of their ends."""
 
-import os
-import signal
-import time
 from typing import Dict, List, NamedTuple
 
+from forkserver.originals import os, signal, time
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import Exited
 from forkserver.protocol.reports import encode_crash

@@ -10,11 +10,10 @@ is reported.
 
 import ctypes
 import faulthandler
-import fcntl
-import os
 import sys
 from typing import Any, Iterator, List, Optional, Tuple
 
+from forkserver.originals import fcntl, os
 from forkserver.zygote_host.channels import move_up
 
 _SLOTS = 1024  # more live workers than these are not looked after

@@ -1,10 +1,9 @@
 """What descriptors this process has open, in words."""
 
-import os
-import socket
 import stat
 from typing import Dict, Iterable, Set
 
+from forkserver.originals import os, socket
 from forkserver.zygote_host import system
 
 # Those that stay open in the children of this zygote, under their numbers,

@@ -1,10 +1,9 @@
 """The environment of a worker: compared with the zygote's, then its own."""
 
-import os
-import time
 from typing import Dict, Iterable, List, Mapping, NamedTuple
 
 from forkserver.errors import StaleEnvironment
+from forkserver.originals import os, time
 from forkserver.zygote_host import system
 
 

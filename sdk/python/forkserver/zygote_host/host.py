@@ -1,11 +1,11 @@
 """The main function of a Python zygote."""
 
 import dataclasses
-import os
 import sys
 from typing import Callable
 
 from forkserver.errors import Error
+from forkserver.originals import os
 from forkserver.zygote_host import refresh, state
 from forkserver.zygote_host.channels import take_channels
 from forkserver.zygote_host.nested import NestedZygote

@@ -1,7 +1,8 @@
 """What a worker leaves behind in its process group when it ends."""
 
-import os
 from typing import List
+
+from forkserver.originals import os
 
 # So that they fit into a report.
 MAX_LEFTOVERS = 3

@@ -5,11 +5,12 @@ As multiprocessing's spawn does it: imported again under the name
 and found as `__main__` too, where pickles of its functions look.
 """
 
-import os
 import runpy
 import sys
 import types
 from typing import Any, Dict, Optional
+
+from forkserver.originals import os
 
 MP_MAIN = "__mp_main__"
 

@@ -1,11 +1,9 @@
 """A zygote that is forked from a zygote."""
 
-import os
-import signal
-import socket
 from typing import List, NamedTuple, NoReturn
 
 from forkserver.errors import BadRequest, Error
+from forkserver.originals import os, signal, socket
 from forkserver.protocol.framing import FrameWriter
 from forkserver.protocol.messages import ForkZygote, Setup
 from forkserver.zygote_host import system

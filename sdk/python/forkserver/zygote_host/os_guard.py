@@ -10,6 +10,19 @@ import os
 from typing import Any, Callable, Iterable
 
 
+class _Builtin:
+    """A function that is no method of a class that has it, as those of os are
+    none."""
+
+    def __init__(self, function: Callable[..., None], original: Any) -> None:
+        self.__name__ = original.__name__
+        self.__doc__ = original.__doc__
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self._function(*args, **kwargs)
+
+
 class OsGuard:
     """While it is entered. What a module took by `from os import close` is a
     plain os.close() afterwards."""
@@ -44,9 +57,9 @@ class OsGuard:
                     fd_low = own + 1
             close_range(fd_low, fd_high)
 
-        os._exit = guarded_exit  # type: ignore[assignment]
-        os.close = guarded_close
-        os.closerange = guarded_closerange
+        os._exit = _Builtin(guarded_exit, leave)  # type: ignore[assignment]
+        os.close = _Builtin(guarded_close, close)
+        os.closerange = _Builtin(guarded_closerange, close_range)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,12 +9,11 @@ imported before.
 
 import faulthandler
 import importlib
-import os
 import sys
-import time
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from forkserver.errors import Error, make_error
+from forkserver.originals import os, time
 from forkserver.records import PreloadReport, ThreadNote
 from forkserver.zygote_host import (crash_reports, main_module, sources,
                                     system)

@@ -8,9 +8,10 @@ the zygote has loaded are touched. Besides these, Python itself takes care of
 `threading` (their locks are new), by os.register_at_fork.
 """
 
-import gc
 import sys
 from typing import Any, Callable, List
+
+from forkserver.originals import gc
 
 # What must never be destroyed in a worker: the destructor of a connection
 # would say goodbye to the server in the name of the zygote.
@@ -70,7 +71,8 @@ def _suspend_event_loops() -> None:
     kind = selector_events.BaseSelectorEventLoop
     # pylint: disable=protected-access
     for loop in [*_resumed_loops, *gc.get_objects()]:
-        if not isinstance(loop, kind) or loop.is_closed() or \
+        # Not by isinstance(), which asks lazy objects what they stand for.
+        if not issubclass(type(loop), kind) or loop.is_closed() or \
                 loop.is_running() or loop in _suspended_loops or \
                 len(loop._selector.get_map()) != 1:
             continue

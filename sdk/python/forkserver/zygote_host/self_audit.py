@@ -3,10 +3,10 @@ changed since it was found fit to be forked. The audit proper looks from
 outside and is the daemon's."""
 
 import ctypes
-import os
 from typing import Callable, Iterable, List, Tuple
 
 from forkserver.errors import ZygoteUnsafe
+from forkserver.originals import os
 from forkserver.protocol.messages import LibraryAnswer
 from forkserver.zygote_host.threads import (count_settled_threads,
                                             count_threads, list_threads,

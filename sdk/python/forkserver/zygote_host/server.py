@@ -1,15 +1,13 @@
 """The blocking loop of a zygote."""
 
-import os
-import socket
 import sys
-import time
 import warnings
 from typing import NamedTuple, Optional, Sequence, Union
 
 from forkserver.errors import (BadDescriptor, BadRequest, DescriptorLimit,
                                Error, LaunchFailed, Malformed, MissingKey,
                                ZygoteRetired)
+from forkserver.originals import os, socket, time
 from forkserver.protocol.fields import Message
 from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
                                          Received, encode_request,

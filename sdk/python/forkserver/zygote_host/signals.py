@@ -1,11 +1,9 @@
 """The signals of a zygote: the end of a child wakes it up."""
 
 import math
-import os
-import select
-import signal
 from typing import Any, Optional
 
+from forkserver.originals import os, select, signal
 from forkserver.zygote_host.channels import high_pipe
 
 _WAKE_UP_BYTES = 4096

@@ -1,8 +1,9 @@
 """Which source files a process has loaded, and which have changed since."""
 
-import os
 import sys
 from typing import Any, Dict, List, Mapping, Tuple
+
+from forkserver.originals import os
 
 Stamp = Tuple[int, int]  # modification time in ns, size in bytes
 

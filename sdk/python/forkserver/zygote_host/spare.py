@@ -1,14 +1,10 @@
 """The life of a spare: a worker that was forked before there was a request."""
 
-import os
-import pickle
-import signal
-import socket
-import time
 from typing import List, NamedTuple, Tuple
 
 from forkserver import call_wire
 from forkserver.errors import Error
+from forkserver.originals import os, pickle, signal, socket, time
 from forkserver.protocol.framing import (Frame, FrameReader, Received,
                                          encode_request, receive_with_fds,
                                          write_report)

@@ -1,8 +1,9 @@
 """Workers that a zygote has forked in advance, each waiting for a request that
 the daemon sends it: which there are, and when the next one is due."""
 
-import time
 from typing import List, Optional
+
+from forkserver.originals import time
 
 _QUIET = 0.003  # seconds
 _POSTPONED = 1.0

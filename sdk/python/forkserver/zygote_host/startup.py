@@ -1,13 +1,12 @@
 """From the start of the process to `zygote_ready`."""
 
 import faulthandler
-import gc
-import os
 import sys
 from typing import Any, Callable, List, NamedTuple, Optional
 
 from forkserver import hooks
 from forkserver.errors import Error, VersionMismatch, make_error
+from forkserver.originals import gc, os
 from forkserver.protocol import MAX_PROTOCOL, MIN_PROTOCOL
 from forkserver.protocol.framing import (Frame, FrameReader, FrameWriter,
                                          Received, encode_request)

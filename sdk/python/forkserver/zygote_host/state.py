@@ -3,9 +3,9 @@
     client.zygote("shop", preload=["shop.models"]).call(preload_reports)
 """
 
-import os
 from typing import Any, Callable, Dict, List, Optional
 
+from forkserver.originals import os
 from forkserver.zygote_host.preload import Preloader
 from forkserver.zygote_host.sources import Stamp
 

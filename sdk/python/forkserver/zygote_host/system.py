@@ -8,12 +8,12 @@ the docstrings say which.
 
 import ctypes
 import errno
-import os
 import platform
-import signal
 import struct
 import sys
 from typing import Dict, Iterable, List, Optional, Sequence
+
+from forkserver.originals import os, signal
 
 LINUX = sys.platform.startswith("linux")
 

@@ -13,10 +13,10 @@ and `safe` (true where it is left out) and `why`. A text stands for
 """
 
 import fnmatch
-import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Union
 
 from forkserver.errors import BadRequest
+from forkserver.originals import os
 
 Rule = Dict[str, Any]
 _PATTERNS = ("thread", "library", "module")

@@ -8,13 +8,12 @@ started it is found on its stack, where glibc keeps the function it began with.
 
 import bisect
 import ctypes
-import os
 import struct
 import sys
 import threading
-import time
 from typing import Any, Dict, List, Optional, Tuple
 
+from forkserver.originals import os, time
 from forkserver.zygote_host import system
 from forkserver.zygote_host.thread_table import Thread
 

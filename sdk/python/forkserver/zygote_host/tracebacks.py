@@ -1,10 +1,11 @@
 """Tracebacks without what is nobody's business: this package, import."""
 
 import importlib
-import os
 import traceback
 from types import TracebackType
 from typing import Optional
+
+from forkserver.originals import os
 
 _OWN_FILES = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib",
               os.path.dirname(importlib.__file__))

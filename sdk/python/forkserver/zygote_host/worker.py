@@ -2,16 +2,14 @@
 
 import atexit
 import faulthandler
-import os
-import signal
 import struct
 import sys
 import threading
-import time
 from typing import (Any, Callable, List, NamedTuple, NoReturn, Optional,
                     Sequence)
 
 from forkserver.errors import Error, LaunchFailed, UnknownEntry
+from forkserver.originals import os, signal, time
 from forkserver.protocol import WORKER_VARIABLE
 from forkserver.protocol.framing import encode_request, write_report
 from forkserver.protocol.messages import ForkWorker, Setup, Started

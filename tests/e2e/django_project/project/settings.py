@@ -2,10 +2,13 @@
 (TEST_DATABASE: memory, file, postgresql) and what it does to be difficult."""
 
 import os
+import sys
 
 BASE = os.environ.get("TEST_FOLDER", os.getcwd())
 SECRET_KEY = "not secret"
-DEBUG = False
+DEBUG = True
+TESTING = "test" in sys.argv
+RUN_ID = os.urandom(8).hex() if os.environ.get("TEST_RANDOM") else None
 ALLOWED_HOSTS = ["shop.example"]
 ROOT_URLCONF = "project.urls"
 USE_TZ = True

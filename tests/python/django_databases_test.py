@@ -6,9 +6,12 @@ user.
 """
 
 import glob
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -20,6 +23,52 @@ COMMITS = ("shop.tests.test_transactions", "library.tests",
            "trouble.checks.DirtyTest")
 # Without tests that flush what migrations have put into the database.
 KEPT = ("blog", "shop.tests.test_models")
+
+
+class PytestDjangoTest(DjangoTestCase):
+    """The same by pytest-django, with databases in memory."""
+
+    def setUp(self):
+        super().setUp()
+        if importlib.util.find_spec("pytest_django") is None:
+            self.skipTest("pytest-django is not installed")
+
+    def pytest(self, *arguments):
+        """The last line, without the time."""
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "forkserver.pytest_plugin",
+             "-p", "no:cacheprovider", "--ds=project.settings",
+             "-o", "python_files=tests.py test_*.py checks.py", *arguments],
+            cwd=self.project, env=self.environment(), check=False, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=100)
+        self.output = run.stdout
+        return re.sub(" in .*", "", run.stdout.splitlines()[-1]).strip("= ")
+
+    def test_whole_project_passes(self):
+        folders = ("blog", "library", "shop")
+        expected = self.pytest(*folders)
+        self.assertIn("30 passed", expected)
+        for scope in ("function", "class"):
+            self.assertEqual(self.pytest(
+                "--forkserver", "3", "--forkserver-scope", scope, *folders),
+                expected, self.output)
+            self.assertNotIn("fixture", self.output)
+
+    def test_killed_worker(self):
+        last = self.pytest("--forkserver", "2", "--forkserver-scope", "class",
+                           "library", "shop/tests/test_transactions.py",
+                           "trouble/checks.py::DirtyTest")
+        self.assertRegex(last, "1 failed, 10 passed", self.output)
+        self.assertIn("products 1", self.notes())
+
+
+class PytestDjangoFileTest(PytestDjangoTest):
+    database = "file"
+
+    def test_no_clone_is_left(self):
+        self.pytest("--forkserver", "2", "shop")
+        self.assertEqual(glob.glob(self.folder + "/test_*"), [])
 
 
 class SqliteFileTest(DjangoTestCase):
@@ -84,7 +133,7 @@ class PostgreSqlServer:
         shutil.rmtree(self.folder)
 
 
-class PostgreSqlTest(DjangoTestCase):
+class OnPostgreSql:
     database = "postgresql"
 
     @classmethod
@@ -98,6 +147,13 @@ class PostgreSqlTest(DjangoTestCase):
     def environment(self, **variables):
         return super().environment(**{
             "TEST_POSTGRESQL": self.server.folder, **variables})
+
+
+class PytestDjangoPostgreSqlTest(OnPostgreSql, PytestDjangoTest):
+    pass
+
+
+class PostgreSqlTest(OnPostgreSql, DjangoTestCase):
 
     def test_whole_project_passes(self):
         self.assert_ok(self.run_tests(*PARALLEL))

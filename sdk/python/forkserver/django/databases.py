@@ -37,7 +37,7 @@ def describe(folder: str, aliases: Optional[Iterable[str]]
     for alias in connections if aliases is None else sorted(aliases):
         connection = connections[alias]
         name = str(connection.settings_dict["NAME"])
-        if name not in copies and _is_in_memory(connection):
+        if name not in copies and is_in_memory(connection):
             copies[name] = _back_up(connection, os.path.join(
                 folder, f"{len(copies)}.sqlite3"))
         described[alias] = Database(
@@ -76,7 +76,7 @@ def clone_again(number: int, aliases: Iterable[str]) -> None:
     where it does not work the clone stays as it is."""
     for alias in aliases:
         connection = connections[alias]
-        if _is_in_memory(connection):
+        if is_in_memory(connection):
             continue
         deadline = time.monotonic() + _CLONE_SECONDS
         with _silent(connection.creation):
@@ -104,7 +104,8 @@ def _silent(creation: Any) -> Iterator[None]:
         del creation.log
 
 
-def _is_in_memory(connection: Any) -> bool:
+def is_in_memory(connection: Any) -> bool:
+    """Of sqlite."""
     check = getattr(connection, "is_in_memory_db", None)
     return connection.vendor == "sqlite" and check is not None and bool(
         check())

@@ -36,6 +36,8 @@ class Controller:
         self._interrupted = False
         self._by_user = False
         self._workers: Dict[int, Any] = {}
+        # Numbers from 1; True: no worker of it has ended well.
+        self._free: Dict[int, bool] = dict.fromkeys(range(1, count + 1), True)
         self._lock = threading.Lock()
         self._notes: List[str] = []
         self._started_item = ""
@@ -191,14 +193,19 @@ class Controller:
             if late:  # it was being forked then
                 _send_interrupt(its_worker)
 
+        with self._lock:
+            lane, fresh = self._free.popitem()
+        request = worker.Request(items, lane, fresh)
         try:
             return event_pipe.forward_events(
                 lambda entry, **options: self._zygotes.fork(
                     unit.file, entry, **options),
-                worker.ENTRY, on_event, on_start, args=pickle.dumps(items))
+                worker.ENTRY, on_event, on_start,
+                args=pickle.dumps(tuple(request)))
         finally:
             with self._lock:
                 self._workers.pop(number, None)
+                self._free[lane] = not progress.done
 
     # --- the end ---
 

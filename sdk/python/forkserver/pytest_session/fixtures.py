@@ -9,7 +9,8 @@ from _pytest.logging import caplog_records_key, catching_logs
 from _pytest.outcomes import OutcomeException
 from _pytest.warnings import catch_warnings_for_item
 
-from forkserver.zygote_host import state
+from forkserver.pytest_session import django_databases
+from forkserver.zygote_host import refresh, state
 from forkserver.zygote_host.descriptors import list_descriptors
 
 
@@ -48,7 +49,10 @@ class EarlyFixtures:
     parametrized ones, which are set up for one parameter at a time."""
 
     def __init__(self, session: Any, scopes: Iterable[str],
-                 excluded: Iterable[str], own_fds: Iterable[int]) -> None:
+                 excluded: Iterable[str], own_fds: Iterable[int],
+                 with_databases: bool) -> None:
+        """`with_databases`: each worker has test databases of its own."""
+        self._with_databases = with_databases
         self._session = session
         self._scopes = set(scopes)
         self._excluded = set(excluded)
@@ -69,17 +73,28 @@ class EarlyFixtures:
             info = getattr(item, "_fixtureinfo", None)
             if info is None or not getattr(item, "_request", None):
                 continue
-            for name in info.names_closure:
+            names = list(info.names_closure)
+            if self._with_databases and django_databases.are_needed(item):
+                names.append(django_databases.FIXTURE)
+            for name in names:
                 if self._is_due(item, info, name):
                     unsafe += self._set_up_one(item, info, name)
         return unsafe
 
     def _is_due(self, item: Any, info: Any, name: str) -> bool:
-        fixtures = info.name2fixturedefs.get(name)
+        fixtures = self._definitions(item, info, name)
         if not fixtures or id(fixtures[-1]) in self._done:
             return False
         return (fixtures[-1].scope in self._scopes
                 and self._can_be_early(item, info, name, set()))
+
+    def _definitions(self, item: Any, info: Any, name: str) -> List[Any]:
+        """Those of a fixture that `item` can ask for, the nearest last."""
+        found: List[Any] = info.name2fixturedefs.get(name) or [
+            each for each in
+            self._session._fixturemanager._arg2fixturedefs.get(name, [])
+            if item.nodeid.startswith(each.baseid)]
+        return found
 
     def _can_be_early(self, item: Any, info: Any, name: str,
                       seen: Set[str]) -> bool:
@@ -89,7 +104,7 @@ class EarlyFixtures:
         seen.add(name)
         if name in getattr(getattr(item, "callspec", None), "params", ()):
             return False
-        for fixture in info.name2fixturedefs.get(name, ()):
+        for fixture in self._definitions(item, info, name):
             if fixture.params is not None or _key(fixture) in self._excluded:
                 return False
             if not all(self._can_be_early(item, info, each, seen)
@@ -98,7 +113,7 @@ class EarlyFixtures:
         return True
 
     def _set_up_one(self, item: Any, info: Any, name: str) -> List[Unsafe]:
-        fixture = info.name2fixturedefs[name][-1]
+        fixture = self._definitions(item, info, name)[-1]
         self._done.add(id(fixture))
         threads = _unsafe_threads()
         fds = list_descriptors(self._own_fds)
@@ -111,6 +126,8 @@ class EarlyFixtures:
                 # It is raised again in each test that asks for it; this item's
                 # request would take that for a recursion.
                 item._initrequest()
+            if self._with_databases:
+                refresh.close_django_connections()
         left = [f"started thread {text}"
                 for number, text in _unsafe_threads().items()
                 if number not in threads]

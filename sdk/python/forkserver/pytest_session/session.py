@@ -78,11 +78,13 @@ def collect(warm: Warmed) -> List[Any]:
 
 
 def set_up(warm: Warmed, node: Any, items: List[Any], scopes: List[str],
-           excluded: List[str], own_fds: Iterable[int]) -> List[Unsafe]:
+           excluded: List[str], own_fds: Iterable[int],
+           with_databases: bool = False) -> List[Unsafe]:
     """Fixtures of `scopes` that `items` use."""
     warm.excluded = list(excluded)
     warm.items = items
-    fixtures = EarlyFixtures(warm.session, scopes, excluded, own_fds)
+    fixtures = EarlyFixtures(warm.session, scopes, excluded, own_fds,
+                             with_databases)
     return fixtures.set_up(node, items) if items else []
 
 

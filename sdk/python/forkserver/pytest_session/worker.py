@@ -1,22 +1,31 @@
 """The entry of a worker: runs items of the warmed session."""
 
 from contextlib import suppress
-from typing import Any, List
+from typing import Any, List, NamedTuple
 
 import pytest
 
 from forkserver import coverage_relay, event_pipe, inherited_process
 from forkserver.originals import os, pickle
-from forkserver.pytest_session import descriptors, zygote
+from forkserver.pytest_session import (descriptors, django_databases,
+                                       zygote)
 from forkserver.pytest_session.interrupts import interrupts
 
 ENTRY = "forkserver.pytest_session.worker:run"
 
 
+class Request(NamedTuple):
+    """`items`: their indices. `lane`: the number from 1 that no other worker has
+    meanwhile. `fresh`: nothing is left there of the one before."""
+    items: List[int]
+    lane: int
+    fresh: bool
+
+
 def run(context: Any) -> int:
-    """`args`: a pickle of the indices of the items. Sends ("item", index)
-    before each, what Relay sends, and ("done",) at last."""
-    indices: List[int] = pickle.loads(context.args)
+    """`args`: a pickled Request. Sends ("item", index) before each item, what
+    Relay sends, and ("done",) at last."""
+    request = Request(*pickle.loads(context.args))
     events = event_pipe.EventWriter(event_pipe.CHILD_FD)
     event_pipe.report_crashes()
     warm = zygote.warmed
@@ -27,7 +36,9 @@ def run(context: Any) -> int:
     _go_on_measuring(warm.config)
     inherited_process.thaw()
     session = warm.session
-    loop = _Loop(events, indices)
+    if django_databases.are_made(session):
+        django_databases.turn_to_clones(session, request.lane, request.fresh)
+    loop = _Loop(events, request.items)
     warm.config.pluginmanager.register(loop, "forkserver-loop")
     interrupted = False
     try:

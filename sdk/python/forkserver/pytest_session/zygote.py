@@ -8,7 +8,7 @@ import pytest
 
 from forkserver import (coverage_relay, event_pipe, inherited_descriptors,
                         inherited_process)
-from forkserver.pytest_session import session, units
+from forkserver.pytest_session import django_databases, session, units
 from forkserver.pytest_session.fixtures import Unsafe
 from forkserver.pytest_session.relay import Relay, to_basic
 from forkserver.pytest_session.session import Warmed
@@ -53,7 +53,7 @@ def load() -> None:
         if not _has_failed(warmed):
             unsafe = session.set_up(warmed, warmed.session, items,
                                     ["session"], request.excluded,
-                                    [events.fileno()])
+                                    [events.fileno()], with_databases=True)
         session.suspend(warmed, items)
         _tell_missing(warmed)
         inherited_process.remember()
@@ -76,7 +76,8 @@ def load_file() -> None:
              if units.file_of(item) == request.file]
     unsafe = session.set_up(
         warmed, items[0].getparent(pytest.File), items, ["package", "module"],
-        [*warmed.excluded, *request.excluded], [events.fileno()])
+        [*warmed.excluded, *request.excluded], [events.fileno()],
+        with_databases=True)
     state.at_end.append(functools.partial(_finish_file, warmed))
     session.suspend(warmed, items)
     inherited_process.remember()
@@ -141,6 +142,9 @@ def _finish_file(warm: Warmed) -> None:
 
 def _finish(warm: Warmed) -> None:
     """At the end of the session zygote."""
+    if django_databases.are_made(warm.session):
+        django_databases.drop_clones(warm.session,
+                                     warm.config.workerinput["workercount"])
     _tear_down(warm)
     session.finish(warm)
     coverage_relay.finish()

@@ -29,6 +29,11 @@ def before_freeze() -> None:
     connections, but those in a transaction."""
     _suspend_event_loops()
     _close_event_loop()
+    close_django_connections()
+
+
+def close_django_connections() -> None:
+    """Those to databases in memory stay; so do those in a transaction."""
     for connection in _django_connections():
         if not connection.in_atomic_block:
             connection.close()

@@ -184,6 +184,21 @@ for fd in range(3, 4096):
             zygote = self.zygote(name=name, preload=[name])
             self.assertEqual(zygote.call(abs, -1), 1)
 
+    def test_functions_of_os_that_a_class_takes_are_no_methods(self):
+        name = self.write("""
+            import os, sys
+            class File:
+                close = os.close
+                close_range = os.closerange
+            kept = sys.stdout
+            def run():
+                File().close(os.dup(0))
+                File().close_range(900, 901)
+                return kept is sys.stdout is sys.__stdout__
+        """)
+        zygote = self.zygote(preload=[name])
+        self.assertTrue(zygote.call(__import__(name).run))
+
     def test_a_step_that_closes_them_behind_python_is_an_error(self):
         name = self.write("""
             import ctypes

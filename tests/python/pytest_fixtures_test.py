@@ -144,6 +144,27 @@ test_two = test_one
         for run in (stock, mine):
             self.assertIn("2 passed, 1 warning, 1 error", run.stdout)
 
+    def test_workers_that_run_at_once_have_different_ids(self):
+        self.write("conftest.py", """
+            import os, pytest
+            @pytest.fixture(scope="session")
+            def worker_id(pytestconfig): return pytestconfig.workerinput["workerid"]
+            @pytest.fixture(scope="session")
+            def own(worker_id):
+                os.mkdir(worker_id)
+                yield worker_id
+                os.rmdir(worker_id)
+        """)
+        self.write("test_ids.py", """
+            import pytest, time
+            @pytest.mark.parametrize("number", range(6))
+            def test_id(own, number):
+                assert own in ("gw0", "gw1")
+                time.sleep(0.05)
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 0, mine.stdout)
+
     def test_teardowns_may_start_threads(self):
         self.write("test_threads.py", """
             import pytest

@@ -189,6 +189,36 @@ class UnittestRunnerTest(RunnerTestCase):
         mine = self.assert_same("-f", "-v")
         self.assertIn("Ran 0 tests", mine.stderr)
 
+    def test_what_modules_made_is_there(self):
+        self.write("test_made.py", """
+            import gc, os, tempfile, unittest
+            data = tempfile.TemporaryFile()
+            data.write(b"abc")
+            reader, writer = os.pipe()
+            kept = [object()]
+            class First(unittest.TestCase):
+                def test_made(self):
+                    data.seek(0)
+                    self.assertEqual(data.read(), b"abc")
+                    os.write(writer, b"x")
+                    self.assertEqual(os.read(reader, 9), b"x")
+                    self.assertIn(kept, gc.get_referrers(kept[0]))
+            class Second(First):
+                pass
+        """)
+        self.assertEqual(self.assert_same().returncode, 0)
+        self.write("test_socket.py", """
+            import socket, unittest
+            pair = socket.socketpair()
+            class Test(unittest.TestCase):
+                def test_it(self):
+                    with self.assertRaises(OSError):
+                        pair[0].send(b"x")
+        """)
+        mine = self.run_ours("test_socket")
+        self.assertEqual(mine.returncode, 0)
+        self.assertRegex(mine.stderr, r"do not have descriptor \d+ \(socket")
+
     def test_each_class_has_a_process_of_its_own(self):
         self.write("test_classes.py", FLAG + '''
 def setUpModule():

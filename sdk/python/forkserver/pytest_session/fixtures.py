@@ -98,11 +98,11 @@ class EarlyFixtures:
 
     def _can_be_early(self, item: Any, info: Any, name: str,
                       seen: Set[str]) -> bool:
-        """Neither it nor what it asks for is excluded."""
+        """Neither it nor what it asks for is excluded, or the worker's own."""
         if name in seen:
             return True
         seen.add(name)
-        if name in getattr(getattr(item, "callspec", None), "params", ()):
+        if name == "worker_id" or name in getattr(getattr(item, "callspec", None), "params", ()):
             return False
         for fixture in self._definitions(item, info, name):
             if fixture.params is not None or _key(fixture) in self._excluded:

@@ -31,6 +31,8 @@ def run(context: Any) -> int:
     warm = zygote.warmed
     assert warm is not None
     zygote.resume(warm, events)
+    # As of pytest-xdist: of all workers that run one has it.
+    warm.config.workerinput["workerid"] = f"gw{request.lane - 1}"
     descriptors.use_own_streams(warm.config)
     descriptors.reconnect(warm.config)
     _go_on_measuring(warm.config)

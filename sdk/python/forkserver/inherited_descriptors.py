@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Set, Tuple
 
 from forkserver.originals import fcntl, gc, os
 from forkserver.zygote_host import descriptors, system
+from forkserver.zygote_host.channels import move_up
 
 _File = Tuple[int, int]  # device and inode
 
@@ -36,14 +37,14 @@ _opened = _Opened()
 def begin() -> None:
     """In the zygote, before anything of the user's is loaded."""
     global _before  # pylint: disable=global-statement
-    _before = set(system.open_descriptors())
+    _before = set(descriptors.open_numbers())
 
 
 def remember(own: Iterable[int]) -> Dict[int, str]:
     """In the zygote, when everything is loaded. `own`: what is not the
     modules'. Returns what workers will not have, in words."""
     global _opened  # pylint: disable=global-statement
-    _opened = _sort(set(system.open_descriptors()) - _before - set(own))
+    _opened = _sort(set(descriptors.open_numbers()) - _before - set(own))
     descriptors.kept = {*_opened.files}
     if _opened.files:
         _flush_files()
@@ -73,12 +74,9 @@ def _sort(numbers: Set[int]) -> _Opened:
         except OSError:
             pass  # closed
     for number in sorted(numbers):
-        try:
-            mode = os.fstat(number).st_mode
-            flags = fcntl.fcntl(number, fcntl.F_GETFL)
-            file = _identify(number)
-        except OSError:
-            continue  # that of the listing
+        mode = os.fstat(number).st_mode
+        flags = fcntl.fcntl(number, fcntl.F_GETFL)
+        file = _identify(number)
         if stat.S_ISREG(mode) or stat.S_ISCHR(mode) or stat.S_ISDIR(mode):
             opened.files.append(number)
         elif file in streams:
@@ -142,7 +140,8 @@ def _path_of(number: int) -> Any:
 
 
 def _renew_pipe(ends: List[Tuple[int, int]]) -> None:
-    new = dict(zip((os.O_RDONLY, os.O_WRONLY), os.pipe()))
+    # Their own numbers may be those that are needed.
+    new = dict(zip((os.O_RDONLY, os.O_WRONLY), map(move_up, os.pipe())))
     for number, flags in ends:
         os.dup2(new[_access(flags)], number, inheritable=False)
         os.set_blocking(number, not flags & os.O_NONBLOCK)

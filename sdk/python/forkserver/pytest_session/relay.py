@@ -8,7 +8,7 @@ import pytest
 
 from forkserver.event_pipe import EventWriter
 from forkserver.originals import os
-from forkserver.zygote_host import system
+from forkserver.zygote_host import descriptors
 
 
 def to_basic(value: Any) -> Any:
@@ -41,9 +41,9 @@ class Relay:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Iterator[None]:
-        before = system.open_descriptors()
+        before = descriptors.open_numbers()
         yield
-        for number in set(system.open_descriptors()).difference(before):
+        for number in set(descriptors.open_numbers()).difference(before):
             self.opened[number] = collector.nodeid
 
     @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
 """What descriptors this process has open, in words."""
 
 import stat
-from typing import Dict, Iterable, Set
+from typing import Dict, Iterable, List, Set
 
 from forkserver.originals import os, socket
 from forkserver.zygote_host import system
@@ -14,21 +14,23 @@ kept: Set[int] = set()
 def list_descriptors(without: Iterable[int] = ()) -> Dict[int, str]:
     """{number: what it is}, but for those of `without`."""
     own = set(without)
-    found = {}
+    return {fd: _describe(fd) for fd in open_numbers() if fd not in own}
+
+
+def open_numbers() -> List[int]:
+    """Ascending."""
+    numbers = []
     for fd in system.open_descriptors():
-        if fd not in own:
-            text = _describe(fd)
-            if text:
-                found[fd] = text
-    return found
+        try:
+            os.fstat(fd)
+            numbers.append(fd)
+        except OSError:
+            pass  # that of the listing
+    return numbers
 
 
 def _describe(fd: int) -> str:
-    """Empty if it is not open."""
-    try:
-        mode = os.fstat(fd).st_mode
-    except OSError:
-        return ""
+    mode = os.fstat(fd).st_mode
     if stat.S_ISSOCK(mode):
         return _describe_socket(fd)
     try:

@@ -1,5 +1,6 @@
 """manage.py test over forkserverd: what users ask for, and what goes wrong."""
 
+import os
 import re
 import unittest
 
@@ -168,6 +169,23 @@ class FailuresTest(DjangoTestCase):
             "ClassErrorTest", "ClassCrashTest", "GoodTest"))
         self.assert_failed(outcome, errors=2, tests=1)
         self.assertIn("Stdout:\nprinted by the class", outcome.text)
+
+    def test_what_workers_cannot_load_runs_here_and_that_is_said(self):
+        path = os.path.join(self.project, "trouble", "only_here.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("""
+from django.test import SimpleTestCase, runner
+if runner._worker_id:
+    raise ImportError("not in a worker")
+class FirstTest(SimpleTestCase):
+    def test_it(self): pass
+class SecondTest(FirstTest): pass
+""")
+        outcome = self.run_tests(*PARALLEL, "--no-preload",
+                                 "trouble.only_here")
+        self.assert_ok(outcome, 2)
+        self.assertRegex(outcome.text, "2 test classes could not be loaded by "
+                         "workers .*: ImportError: not in a worker")
 
     def test_module_that_cannot_be_loaded(self):
         outcome = self.run_tests(*PARALLEL, "trouble.nothing", *labels(

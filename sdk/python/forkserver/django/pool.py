@@ -78,6 +78,7 @@ class Pool:
         self._tasks: List[Task] = []
         # Tasks whose tests cannot be sent to a worker.
         self.left: List[Task] = []
+        self.why_left = ""
         # Whether preloading is what makes workers crash: not known at first.
         self._guilty: Optional[bool] = None
         self._noted = False
@@ -164,6 +165,7 @@ class Pool:
             elif kind == "unloadable":
                 assert slot.task is not None
                 self.left.append(slot.task)
+                self.why_left = self.why_left or content
                 self._give(slot)
             elif kind == "done":
                 self._done(slot)

@@ -85,6 +85,10 @@ class ForkserverParallelTestSuite(ParallelTestSuite):  # type: ignore
         if self.forkserver_verbosity >= 2 and zygotes.why_not:
             print(f"forkserver: not preloaded: {zygotes.why_not}",
                   file=sys.stderr, flush=True)
+        if pool.left and self.forkserver_verbosity >= 1:
+            print(f"forkserver: {len(pool.left)} test classes could not be "
+                  "loaded by workers and run in this process: "
+                  f"{pool.why_left}", file=sys.stderr, flush=True)
         # What cannot travel runs here, on the first database; as one suite,
         # whose classes and modules are torn down once.
         unittest.TestSuite([*(task.suite for task in pool.left),

@@ -12,6 +12,7 @@ from forkserver.pytest_session import descriptors
 from forkserver.pytest_session.captured_streams import CapturedStreams
 from forkserver.pytest_session.fixtures import EarlyFixtures, Unsafe, heard
 from forkserver.pytest_session.interrupts import interrupts
+from forkserver.pytest_session.loop import Loop
 
 
 class Warmed:
@@ -24,6 +25,7 @@ class Warmed:
         self.excluded: List[str] = []  # fixtures, by the keys of Unsafe
         self.items: List[Any] = []  # whose fixtures this process has set up
         self.streams = CapturedStreams()
+        self.loop = Loop()
 
 
 class _Null:

@@ -9,7 +9,7 @@ from forkserver import coverage_relay, event_pipe, inherited_process
 from forkserver.originals import os, pickle
 from forkserver.pytest_session import (descriptors, django_databases,
                                        zygote)
-from forkserver.pytest_session.interrupts import interrupts
+from forkserver.pytest_session.fixtures import heard
 
 ENTRY = "forkserver.pytest_session.worker:run"
 
@@ -40,21 +40,24 @@ def run(context: Any) -> int:
     session = warm.session
     if django_databases.are_made(session):
         django_databases.turn_to_clones(session, request.lane, request.fresh)
-    loop = _Loop(events, request.items)
-    warm.config.pluginmanager.register(loop, "forkserver-loop")
-    interrupted = False
+    warm.loop.choose(events, request.items)
+    interrupted = None  # the item
     try:
         # Plugins wrap this hook: logging, coverage.
         warm.config.hook.pytest_runtestloop(session=session)
     except pytest.exit.Exception as error:
         events.send("exit", str(error.msg), error.returncode)
     except KeyboardInterrupt:
-        interrupted = True
+        interrupted = warm.loop.item
         info: Any = pytest.ExceptionInfo.from_current()
-        events.send("interrupted", loop.nodeid, str(info.getrepr().reprcrash))
+        events.send("interrupted", interrupted.nodeid,
+                    str(info.getrepr().reprcrash))
     finally:
-        # Of a worker that is not needed any more nobody waits for an error.
-        with suppress(*([Exception] if interrupted else [])):
+        if interrupted is not None:
+            # Nobody waits for what it prints or raises.
+            with heard(interrupted, "teardown"), suppress(Exception):
+                session._setupstate.teardown_exact(None)
+        else:
             session._setupstate.teardown_exact(None)
         coverage_relay.finish()
     if session.shouldstop:
@@ -69,27 +72,3 @@ def _go_on_measuring(config: Any) -> None:
     plugin = config.pluginmanager.getplugin("_cov")
     if hasattr(plugin, "pid"):
         plugin.pid = os.getpid()
-
-
-class _Loop:
-    """In place of pytest's loop over all items."""
-
-    def __init__(self, events: event_pipe.EventWriter,
-                 indices: List[int]) -> None:
-        self.nodeid = ""
-        self._events = events
-        self._indices = indices
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: Any) -> bool:
-        items = [session.items[index] for index in self._indices]
-        for number, item in enumerate(items):
-            self.nodeid = item.nodeid
-            self._events.send("item", self._indices[number])
-            following = items[number + 1] if number + 1 < len(items) else None
-            with interrupts.allowed():
-                item.config.hook.pytest_runtest_protocol(item=item,
-                                                         nextitem=following)
-            if session.shouldfail or session.shouldstop:
-                break
-        return True

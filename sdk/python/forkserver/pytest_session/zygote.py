@@ -46,6 +46,7 @@ def load() -> None:
     try:
         config = session.prepare(request.args, request.worker_input)
         warmed = session.start(config, Relay(config, events))
+        config.pluginmanager.register(warmed.loop, "forkserver-loop")
         state.at_end.append(functools.partial(_finish, warmed))
         items = session.collect(warmed)
         _tell_plan(warmed, items, request.scope)

@@ -121,6 +121,27 @@ TEST_CASE("a listing of GoogleTest, as XML or as text") {
   CHECK(NamesOf(*whole) == kNames);
 }
 
+TEST_CASE("a test that an environment has skipped did not pass") {
+  for (const char* beginning :
+       {"1970-01-01T00:00:00.000", "1969-12-31T19:00:00.000",
+        "1970-01-01T09:00:00"}) {
+    const auto read = Read(
+        {kPasses},
+        Report(std::string(
+                   R"(<testcase name="Passes" status="run" result="completed" )"
+                   R"(time="0" classname="Shop" timestamp=")") +
+               beginning + "\" />"));
+    REQUIRE(read.tests.size() == 1);
+    CHECK(read.tests[0].status == "skipped");
+    CHECK(read.tests[0].skip_reason.find("Environment") != std::string::npos);
+  }
+  const auto ran = Read(
+      {kPasses},
+      Report(R"(<testcase name="Passes" status="run" result="completed" )"
+             R"(time="0" timestamp="2026-11-23T06:00:00" classname="Shop" />)"));
+  CHECK(ran.tests[0].status == "passed");
+}
+
 TEST_CASE("a program without tests has none") {
   RecordedProgram program;
   program.AnswerWithXml({"--gtest_list_tests"},

@@ -42,6 +42,7 @@ struct ForkParent {
   const FrozenEnvironment& frozen;
   const ZygoteRegistry& registry;
   ZygoteSignals& signals;
+  const std::vector<int>& kept_fds;  // ascending
 };
 
 // "stale_environment" if `setup` wants another value of a frozen variable.

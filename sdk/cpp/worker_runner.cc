@@ -120,6 +120,7 @@ Result<void> WorkerRunner::Prepare(const ForkParent& parent,
   SetWorkerVariable(request.worker, setup->env);
   worker.setup = std::move(*setup);
   worker.plan = std::move(*plan);
+  worker.plan.kept = parent.kept_fds;
   worker.plan.status_fd = parent.report_fd;
   worker.plan.cgroup_fd = request.cgroup.get();
   worker.environment = PointersTo(worker.setup.env);

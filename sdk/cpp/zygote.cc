@@ -97,6 +97,10 @@ void Zygote::AddPreload(std::string name, std::function<Result<void>()> step) {
   registry.preloads[std::move(name)] = std::move(step);
 }
 
+void Zygote::KeepDescriptors(KeptChoice choose) {
+  impl_->registry.choose_kept = std::move(choose);
+}
+
 int Zygote::Serve() {
   if (!impl_->started_by_daemon) {
     return RunByHand(impl_->argc, impl_->argv, impl_->registry);

@@ -89,6 +89,15 @@ class Zygote {
   // An error makes the zygote fail, and reaches whoever asked for it.
   void AddPreload(std::string name, std::function<Result<void>()> step);
 
+  // Of the descriptors that are open when the preload steps are done, but for
+  // the standard streams and the SDK's own: `choose` returns those that stay
+  // open in workers, under their numbers. Without it a worker has those of its
+  // request only. Call before Serve.
+  //
+  //   zygote.KeepDescriptors([](std::vector<int> opened) { return opened; });
+  void KeepDescriptors(
+      std::function<std::vector<int>(std::vector<int>)> choose);
+
   // Becomes the zygote: runs the preload steps that were asked for, says that
   // it is ready, and forks workers until it is retired or the daemon is gone.
   // A plain blocking loop: no thread, libc's fork(). Before each fork it looks

@@ -14,11 +14,14 @@
 namespace forkserver {
 
 using PreloadStep = std::function<Result<void>()>;
+// See Zygote::KeepDescriptors.
+using KeptChoice = std::function<std::vector<int>(std::vector<int>)>;
 
 struct ZygoteRegistry {
   std::map<std::string, Entry> entries;
   std::map<std::string, PreloadStep> preloads;
   std::vector<std::string> preload_order;  // in which they were added
+  KeptChoice choose_kept;                  // may be empty
 };
 
 // In a list of preload steps: all of them, in the order in which they were

@@ -59,6 +59,7 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
       reader_, registry_);
   if (!start.configure) return {std::nullopt, start.exit_code};
   self_ = std::move(start.self);
+  kept_fds_ = std::move(start.kept_fds);
   audit_policy_ = start.configure->audit_policy;
   if (start.configure->crash_reports) {
     crash_slots_.Start();

@@ -102,6 +102,7 @@ class ZygoteServer {
   std::optional<FrozenEnvironment> frozen_;  // since it is configured
   std::optional<ZygoteSignals> signals_;     // since it is ready
   std::unique_ptr<SelfAudit> self_;          // the same
+  std::vector<int> kept_fds_;                // that workers keep; ascending
   AuditPolicy audit_policy_ = AuditPolicy::kRefuse;
   std::optional<ZygoteChannels> forked_zygote_;
   std::vector<pid_t> hinted_;

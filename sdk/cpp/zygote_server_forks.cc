@@ -29,9 +29,11 @@ Error AtStep(Error error, std::string step, int error_number = 0) {
 // and these two, which get other numbers; whoever owns one must release it.
 Result<void> ApplySetup(const protocol::Setup& setup,
                         const ForkRequest& request, int null_fd,
-                        int& control_fd, int& report_fd) {
+                        const std::vector<int>& kept_fds, int& control_fd,
+                        int& report_fd) {
   auto plan = PrepareChildPlan(setup, request.fds, null_fd, request.limits);
   if (!plan) return plan.error();
+  plan->kept = kept_fds;
   plan->status_fd = control_fd;
   plan->extra_fd = report_fd;
   const SetupFailure failure = ApplyChildPlan(*plan);
@@ -174,7 +176,9 @@ void ZygoteServer::LiveAsSpare(int channel) {
   if (!SetParentDeathSignal(SIGKILL, parent.pid)) ::_exit(0);
   // Not used or destroyed in this process.
   static_cast<void>(channels_.control.Release());
-  CloseDescriptorsFrom(3, {channel, parent.report_fd, parent.null_fd});
+  std::vector<int> open = kept_fds_;
+  open.insert(open.end(), {channel, parent.report_fd, parent.null_fd});
+  CloseDescriptorsFrom(3, open);
   protocol::FrameReader reader(protocol::kMaxFrameBytes);
   WorkerRunner::RunDry(parent, reader);
 
@@ -223,7 +227,8 @@ void ZygoteServer::BecomeZygote(ForkRequest request) {
   if (!setup) done = setup.error();
   if (done) done = CheckFrozen(*frozen_, *setup);
   if (done) {
-    done = ApplySetup(*setup, request, null_.get(), control_fd, report_fd);
+    done = ApplySetup(*setup, request, null_.get(), kept_fds_, control_fd,
+                      report_fd);
   }
   if (!done) {
     SendZygoteFailed(control_fd, done.error());
@@ -247,8 +252,10 @@ void ZygoteServer::ReportFailed(const std::string& worker,
 }
 
 ForkParent ZygoteServer::AsParent() {
-  return {pid_,     channels_.report.get(), null_.get(), *frozen_, registry_,
-          *signals_};
+  return {pid_,        channels_.report.get(),
+          null_.get(), *frozen_,
+          registry_,   *signals_,
+          kept_fds_};
 }
 
 }  // namespace forkserver

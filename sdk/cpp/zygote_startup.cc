@@ -3,6 +3,7 @@
 #include <forkserver/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -82,6 +83,20 @@ Result<std::vector<PreloadReport>> RunPreloads(
   return reports;
 }
 
+std::vector<int> ChooseKept(const std::vector<int>& own,
+                            const ZygoteRegistry& registry) {
+  if (!registry.choose_kept) return {};
+  std::vector<int> opened;
+  for (const int fd : ListOpenFds()) {
+    if (fd > 2 && std::find(own.begin(), own.end(), fd) == own.end()) {
+      opened.push_back(fd);
+    }
+  }
+  std::vector<int> kept = registry.choose_kept(std::move(opened));
+  std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
 }  // namespace
 
 Result<void> RunPreloadStep(const std::string& name, const PreloadStep& step) {
@@ -120,7 +135,7 @@ StartUp StartZygote(
   const auto fail = [control_fd](const Error& error) {
     std::fprintf(stderr, "forkserver: %s\n", error.ToString().c_str());
     SendZygoteFailed(control_fd, error);
-    return StartUp{std::nullopt, nullptr, kSetupFailedExitCode};
+    return StartUp{std::nullopt, nullptr, {}, kSetupFailedExitCode};
   };
 
   protocol::ZygoteHello hello;
@@ -169,7 +184,7 @@ StartUp StartZygote(
   if (!SendControlFrame(control_fd, protocol::EncodeRequest(0, 0, ready))) {
     return {};
   }
-  return {std::move(*configure), std::move(self), 0};
+  return {std::move(*configure), std::move(self), ChooseKept(own, registry), 0};
 }
 
 }  // namespace forkserver

@@ -25,6 +25,7 @@ struct StartUp {
   // told why, unless it is gone.
   std::optional<protocol::Configure> configure;
   std::unique_ptr<SelfAudit> self;  // with `configure`
+  std::vector<int> kept_fds;        // that workers keep; ascending
   int exit_code = 0;
 };
 

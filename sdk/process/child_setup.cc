@@ -377,13 +377,24 @@ SetupFailure MoveDescriptors(ChildPlan& plan) {
 
 SetupFailure CloseOthers(const ChildPlan& plan) {
   unsigned next = 0;
-  const auto close_up_to = [&](int kept) {
-    const auto number = static_cast<unsigned>(kept);
+  const auto skip = [&](int open) {
+    const auto number = static_cast<unsigned>(open);
+    if (number < next) return 0;
     const int outcome =
         number > next ? sys::CloseRange(next, number - 1, plan.use_close_range)
                       : 0;
     next = number + 1;
     return outcome;
+  };
+  std::size_t kept_before = 0;
+  const auto close_up_to = [&](int open) {
+    for (; kept_before < plan.kept.size() && plan.kept[kept_before] < open;
+         ++kept_before) {
+      if (const int outcome = skip(plan.kept[kept_before]); outcome < 0) {
+        return outcome;
+      }
+    }
+    return skip(open);
   };
   for (const FdMove& move : plan.fds) {
     if (const int outcome = close_up_to(move.target); outcome < 0) {
@@ -396,6 +407,11 @@ SetupFailure CloseOthers(const ChildPlan& plan) {
   for (const int kept : {low, high}) {
     if (kept < 0) continue;
     if (const int outcome = close_up_to(kept); outcome < 0) {
+      return Fail(SetupStep::kClose, outcome);
+    }
+  }
+  for (; kept_before < plan.kept.size(); ++kept_before) {
+    if (const int outcome = skip(plan.kept[kept_before]); outcome < 0) {
       return Fail(SetupStep::kClose, outcome);
     }
   }

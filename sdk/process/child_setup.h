@@ -94,6 +94,8 @@ struct ChildPlan {
   std::optional<int> oom_score_adj;
   bool no_new_privs = false;
   std::string cwd;
+  // These stay open under their numbers too; ascending.
+  std::vector<int> kept;
   // False: pretend that the kernel has no close_range(2) (for tests).
   bool use_close_range = true;
 };
@@ -119,8 +121,9 @@ Result<ChildPlan> PrepareChildPlan(const protocol::Setup& setup,
 // As execve(2) and environ(7) want them: into `strings`, then a null pointer.
 std::vector<char*> PointersTo(std::vector<std::string>& strings);
 
-// Runs the steps. Every descriptor that the plan does not name is closed. On
-// return `plan.status_fd` and `plan.extra_fd` are the numbers they now have.
+// Runs the steps. Every descriptor that the plan does not name is closed; what
+// a target and `kept` have in common is the target's. On return
+// `plan.status_fd` and `plan.extra_fd` are the numbers they now have.
 SetupFailure ApplyChildPlan(ChildPlan& plan) noexcept;
 
 }  // namespace forkserver

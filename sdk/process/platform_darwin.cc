@@ -182,6 +182,12 @@ bool TakesDefaultAction(pid_t pid, int signal) {
 
 UniqueFd ReopenForWriting(int) { return UniqueFd(); }
 
+UniqueFd Reopen(int fd, int flags) {
+  char path[PATH_MAX];
+  if (::fcntl(fd, F_GETPATH, path) != 0) return UniqueFd();
+  return UniqueFd(::open(path, flags | O_NOCTTY | O_CLOEXEC));
+}
+
 UniqueFd MakeSealedFile(const char*, std::size_t) { return UniqueFd(); }
 
 UniqueFd MakeSharedFile(const char* name, std::size_t size, bool) {

@@ -218,9 +218,12 @@ std::int64_t ResidentBytes() {
 }
 
 UniqueFd ReopenForWriting(int fd) {
+  return Reopen(fd, O_WRONLY | O_NONBLOCK);
+}
+
+UniqueFd Reopen(int fd, int flags) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  return UniqueFd(
-      ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return UniqueFd(::open(path.c_str(), flags | O_NOCTTY | O_CLOEXEC));
 }
 
 UniqueFd MakeSealedFile(const char* name, std::size_t size) {

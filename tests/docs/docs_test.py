@@ -42,6 +42,20 @@ def listed_name(file_name):
     return stem if extension in PAIRED else file_name
 
 
+def tests_of_no_target():
+    """Files that BUILD does not name: nobody runs them."""
+    lost = []
+    for folder, _, names in os.walk(os.path.join(ROOT, "tests")):
+        for name in names:
+            stem, extension = os.path.splitext(name)
+            if not stem.endswith("_test") or extension not in (".py", ".cc"):
+                continue
+            build = os.path.join(folder, "BUILD")
+            if not os.path.exists(build) or f'"{stem}' not in read(build):
+                lost.append(os.path.relpath(os.path.join(folder, name), ROOT))
+    return lost
+
+
 def files_of_the_tree():
     """{folder: {listed name}}"""
     found = {}
@@ -121,6 +135,9 @@ def flags_in(words):
 
 
 class FilesTest(unittest.TestCase):
+
+    def test_every_test_is_run(self):
+        self.assertEqual(tests_of_no_target(), [])
 
     def test_every_file_has_a_line_in_its_folder_and_no_other_has(self):
         tree, page = files_of_the_tree(), files_of_the_page()

@@ -8,7 +8,50 @@ from daemon_fixture import ROOT, is_sanitized
 from harness_fixture import HarnessTestCase
 
 PROGRAM = os.path.join(ROOT, "tests/harness/programs/hostile_doctest")
+STATE_PROGRAM = os.path.join(ROOT, "tests/harness/programs/state_doctest")
 SANITIZED = is_sanitized(PROGRAM)
+
+
+class StateTest(HarnessTestCase):
+    """What the program did before it had tests to run."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(STATE_PROGRAM, self.path("tests"))
+        with open(self.path("words.txt"), "w", encoding="utf-8") as file:
+            file.write("one two three\n")
+
+    def test_it_is_there_in_tests(self):
+        self.run_tests("-j", "3", "./tests", code=0)
+        with open(self.path("log.txt"), encoding="utf-8") as file:
+            self.assertEqual(sorted(file),
+                             [f"test {number}\n" for number in (1, 2, 3)])
+
+    def test_runs_that_begin_together_start_one_zygote(self):
+        _, end = self.start_session_daemon()
+        try:
+            for runs in ([self.start_tests("./tests") for _ in range(4)]
+                         for _ in range(3)):
+                for run in runs:
+                    outcome = self.finish(run)
+                    self.assertEqual(outcome.code, 0, outcome.stderr)
+            self.assertEqual(len(self.cli_json("zygote", "ls")), 1)
+        finally:
+            end()
+
+    def test_runs_with_other_variables_do_not_share_a_zygote(self):
+        _, end = self.start_session_daemon()
+        try:
+            runs = []
+            for variant in "abc":
+                self.sandbox.environment["VARIANT"] = variant
+                runs.append(self.start_tests("--repeat", "3", "./tests", "--",
+                                             "=the variant of this run"))
+            for run in runs:
+                outcome = self.finish(run)
+                self.assertEqual(outcome.code, 0, outcome.stderr)
+        finally:
+            end()
 
 
 class WarmTest(HarnessTestCase):

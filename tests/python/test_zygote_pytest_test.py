@@ -7,6 +7,7 @@ import signal
 import tempfile
 import unittest
 
+from forkserver import event_pipe
 from forkserver.protocol.messages import TestRun
 from pytest_fixture import SUITE
 from test_zygote_case import ReportPage, TestZygoteCase
@@ -162,7 +163,8 @@ class PytestZygoteCase(TestZygoteCase):
 
     def setUp(self):
         super().setUp()
-        self.environment["PYTEST_ADDOPTS"] = ""
+        # Its session fixtures are those of every test.
+        self.environment["PYTEST_ADDOPTS"] = "-p no:django"
         self.write("pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
 
     def assert_as_stock(self, target, *arguments):
@@ -522,7 +524,7 @@ class FixtureTest(PytestZygoteCase):
                     f"nested-{self._zygotes}", parent=parent.name,
                     preload=["forkserver.test_zygote.pytest_fixtures:" +
                              step],
-                    fds={3: page.fd, 4: request}, **self.process)
+                    fds={3: page.fd, event_pipe.REQUEST_FD: request}, **self.process)
             except Exception as error:
                 return None, page, error
         return zygote, page, None

@@ -12,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "sdk/cpp/testing/coverage.h"
 #include "sdk/cpp/testing/page_reporter.h"
+#include "sdk/cpp/testing/program_state.h"
 #include "sdk/cpp/testing/unique_names.h"
 #include "sdk/cpp/testing/warm_ups.h"
 #include "sdk/cpp/testing/whole_run_variables.h"
@@ -99,9 +101,11 @@ class Tests {
     if (run.debug && std::getenv("FORKSERVER_TEST_STOP") != nullptr) {
       StopForDebugger();
     }
+    program_state::Restore();
     RemoveVariablesOfWholeRuns();
     framework_.RunThem(run, **reporter);
     (*reporter)->Complete();
+    WriteCoverage();
     return (*reporter)->any_failed() ? kTestFailed : 0;
   }
 
@@ -143,6 +147,7 @@ int ServeTests(Zygote& zygote, int argc, char** argv, Framework& framework) {
   zygote.AddEntry("forkserver.test_run", [&tests](WorkerContext& context) {
     return tests.RunSome(context);
   });
+  zygote.KeepDescriptors(program_state::Remember);
   return zygote.Serve();
 }
 

@@ -19,6 +19,8 @@ from forkserver.zygote_host.channels import move_up
 
 _File = Tuple[int, int]  # device and inode
 
+_ACCESS = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+
 
 class _Opened:
     """Descriptors by what becomes of them in workers."""
@@ -97,7 +99,7 @@ def _identify(number: int) -> _File:
 
 
 def _access(flags: int) -> int:
-    return flags & os.O_ACCMODE
+    return flags & _ACCESS
 
 
 def _flush_files() -> None:
@@ -120,8 +122,8 @@ def _move_offset_apart(number: int) -> None:
         return
     try:
         offset = os.lseek(number, 0, os.SEEK_CUR)
-        again = os.open(_path_of(number), flags & ~(
-            os.O_CREAT | os.O_EXCL | os.O_TRUNC) | os.O_CLOEXEC)
+        again = os.open(_path_of(number), os.O_CLOEXEC | flags & (
+            _ACCESS | os.O_APPEND | os.O_NONBLOCK))
     except OSError:
         return  # it has no offset, or may not be opened again
     try:

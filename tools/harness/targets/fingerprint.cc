@@ -146,6 +146,23 @@ Result<Fingerprint> TakeFingerprint(const std::string& program,
   return fingerprint;
 }
 
+std::string DigestOfOptions(const Fingerprint& fingerprint) {
+  std::string text = fingerprint.cwd;
+  const auto add = [&text](std::string_view part) {
+    text += '\0';
+    text += part;
+  };
+  for (const auto* list : {&fingerprint.arguments, &fingerprint.preload}) {
+    add(std::to_string(list->size()));
+    for (const std::string& each : *list) add(each);
+  }
+  for (const auto& [name, value] : fingerprint.environment) {
+    add(name);
+    add(value);
+  }
+  return DigestOf(text);
+}
+
 std::vector<std::string> DescribeDifferences(const Fingerprint& before,
                                              const Fingerprint& now) {
   std::vector<std::string> differences;

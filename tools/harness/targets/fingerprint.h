@@ -38,6 +38,10 @@ Result<Fingerprint> TakeFingerprint(const std::string& program,
                                     const TargetOptions& options,
                                     const Fingerprint* known);
 
+// Of what a run was asked for: arguments, preload steps, folder, environment.
+// Two runs at a time that differ in it have zygotes of their own.
+std::string DigestOfOptions(const Fingerprint& fingerprint);
+
 // What makes `now` another one, for a person, each with its old and new value:
 // "binary: render_tests", "library: /usr/lib/libx.so", "environment: LANG de ->
 // en". Files of `before` that `now` lacks are gone.

@@ -99,9 +99,21 @@ Result<Fingerprint> PythonZygote::TakeOptions() const {
   return TakeFingerprint(options.python, {}, options, nullptr);
 }
 
+std::vector<std::string> PythonZygote::FindOtherOptions() const {
+  std::vector<std::string> reasons;
+  auto now = TakeOptions();
+  auto last = ReadZygoteRecord(last_path_);
+  if (now && last) {
+    last->fingerprint.files.clear();
+    reasons = DescribeDifferences(last->fingerprint, *now);
+  }
+  if (reasons.empty()) reasons = {"there was no zygote of an earlier run"};
+  return reasons;
+}
+
 std::vector<std::string> PythonZygote::FindReasons(Client& client) {
   const auto record = ReadZygoteRecord(record_path_);
-  if (!record) return {"there was no zygote of an earlier run"};
+  if (!record) return FindOtherOptions();
   auto snapshot = client.List();
   if (!snapshot) return {snapshot.error().message};
   const bool is_kept =
@@ -135,10 +147,16 @@ std::vector<std::string> PythonZygote::FindReasons(Client& client) {
 
 Result<void> PythonZygote::StartKept(Client& client,
                                      std::vector<std::string>& why) {
-  const std::string digest =
+  auto asked = TakeOptions();
+  if (!asked) return asked.error();
+  const std::string target =
       DigestOf(options_.cwd + '\0' + target_).substr(0, 16);
+  const std::string digest =
+      target + "-" + DigestOfOptions(*asked).substr(0, 8);
   name_ = "test:" + target_.substr(0, kMostTarget) + ":" + digest;
+  const UniqueFd lock = LockZygote(options_.state_directory, digest);
   record_path_ = options_.state_directory + "/zygote-" + digest;
+  last_path_ = options_.state_directory + "/last-" + target;
   why = FindReasons(client);
   // The same by its identity, but not by what it has loaded.
   if (!why.empty()) (void)client.StopZygote(name_);
@@ -172,7 +190,11 @@ Result<void> PythonZygote::Record(Client& client,
                      std::ios::binary | std::ios::trunc);
   file << *bytes;
   file.close();
-  return WriteZygoteRecord(record_path_, {zygote_id, *std::move(fingerprint)});
+  const ZygoteRecord record = {zygote_id, *std::move(fingerprint)};
+  if (auto written = WriteZygoteRecord(last_path_, record); !written) {
+    return written;
+  }
+  return WriteZygoteRecord(record_path_, record);
 }
 
 }  // namespace forkserver::harness

@@ -39,6 +39,8 @@ class PythonZygote {
   Result<void> StartKept(Client& client, std::vector<std::string>& why);
   // Why the kept one cannot be used; empty: it can.
   std::vector<std::string> FindReasons(Client& client);
+  // The same if there is none for these options: what the last run had.
+  std::vector<std::string> FindOtherOptions() const;
   // What is remembered for the next run. A kept zygote that cannot be
   // remembered is of no use to it, and does no harm.
   Result<void> Record(Client& client, const std::string& zygote_id);
@@ -48,6 +50,7 @@ class PythonZygote {
   const TargetOptions& options_;
   std::string name_;
   std::string record_path_;  // of a kept one
+  std::string last_path_;    // of the last run's, whatever its options
 };
 
 }  // namespace forkserver::harness

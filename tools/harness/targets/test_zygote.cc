@@ -91,8 +91,14 @@ Result<Fingerprint> TestZygote::Take(Client& client,
 
 std::vector<std::string> TestZygote::FindReasons(const ZygoteInfo* kept,
                                                  const ZygoteRecord* record,
+                                                 const ZygoteRecord* last,
                                                  const Fingerprint& now) const {
-  if (record == nullptr) return {"there was no zygote of an earlier run"};
+  if (record == nullptr) {
+    std::vector<std::string> reasons;
+    if (last != nullptr) reasons = DescribeDifferences(last->fingerprint, now);
+    if (reasons.empty()) reasons = {"there was no zygote of an earlier run"};
+    return reasons;
+  }
   if (kept == nullptr) return {"the zygote of the earlier run has ended"};
   if (kept->id != record->zygote) {
     return {"its zygote is not the one of the last run"};
@@ -102,11 +108,19 @@ std::vector<std::string> TestZygote::FindReasons(const ZygoteInfo* kept,
 
 Result<void> TestZygote::StartKept(Client& client,
                                    std::vector<std::string>& why) {
-  const std::string digest = DigestOf(path_).substr(0, 16);
+  auto asked = TakeFingerprint(path_, {}, options_, nullptr);
+  if (!asked) return asked.error();
+  const std::string program = DigestOf(path_).substr(0, 16);
+  const std::string digest =
+      program + "-" + DigestOfOptions(*asked).substr(0, 8);
   name_ = "test:" + BaseName(path_).substr(0, kMostBaseName) + ":" + digest;
+  const UniqueFd lock = LockZygote(options_.state_directory, digest);
   record_path_ = options_.state_directory + "/zygote-" + digest;
+  last_path_ = options_.state_directory + "/last-" + program;
   const auto record = ReadZygoteRecord(record_path_);
-  const ZygoteRecord* const known = record ? &*record : nullptr;
+  const auto last = ReadZygoteRecord(last_path_);
+  const ZygoteRecord* const own = record ? &*record : nullptr;
+  const ZygoteRecord* const known = record ? own : last ? &*last : nullptr;
 
   // A program that is built anew meanwhile is looked at again.
   constexpr int kAttempts = 3;
@@ -122,7 +136,8 @@ Result<void> TestZygote::StartKept(Client& client,
         });
     const ZygoteInfo* const found =
         kept != snapshot->zygotes.end() ? &*kept : nullptr;
-    std::vector<std::string> reasons = FindReasons(found, known, *now);
+    std::vector<std::string> reasons =
+        FindReasons(found, own, last ? &*last : nullptr, *now);
     if (reasons.empty()) {
       // Not to be started again: for the daemon a program that was touched is
       // another one.
@@ -166,7 +181,11 @@ Result<void> TestZygote::Record(const ZygoteInfo& zygote,
                loaded.end());
   auto whole = TakeFingerprint(path_, loaded, options_, &fingerprint);
   if (!whole) return whole.error();
-  return WriteZygoteRecord(record_path_, {zygote.id, *std::move(whole)});
+  const ZygoteRecord record = {zygote.id, *std::move(whole)};
+  if (auto written = WriteZygoteRecord(last_path_, record); !written) {
+    return written;
+  }
+  return WriteZygoteRecord(record_path_, record);
 }
 
 }  // namespace forkserver::harness

@@ -33,9 +33,11 @@ class TestZygote {
   ZygoteOptions Options() const;
   Result<void> StartForThisRun(Client& client);
   Result<void> StartKept(Client& client, std::vector<std::string>& why);
-  // Why the kept one cannot be used; empty: it can.
+  // Why the kept one cannot be used; empty: it can. `last`: of the last run,
+  // with other options, if there is no `record`.
   std::vector<std::string> FindReasons(const ZygoteInfo* kept,
                                        const ZygoteRecord* record,
+                                       const ZygoteRecord* last,
                                        const Fingerprint& now) const;
   Result<Fingerprint> Take(Client& client, const ZygoteRecord* record) const;
   Result<void> Record(const ZygoteInfo& zygote, const Fingerprint& fingerprint);
@@ -44,6 +46,7 @@ class TestZygote {
   const TargetOptions& options_;
   std::string name_;
   std::string record_path_;  // of a kept one
+  std::string last_path_;    // of the last run's, whatever its options
   std::vector<std::string> files_;
 };
 

@@ -1,6 +1,12 @@
 #include "tools/harness/targets/zygote_record.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "sdk/base/text_file.h"
@@ -122,6 +128,17 @@ Result<void> WriteZygoteRecord(const std::string& path,
     object["environment"][Encoded(name)] = Encoded(value);
   }
   return ReplaceFile(path, object.dump(1) + "\n");
+}
+
+UniqueFd LockZygote(const std::string& directory, const std::string& digest) {
+  std::error_code ignored;
+  std::filesystem::create_directories(directory, ignored);
+  const std::string path = directory + "/lock-" + digest;
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  while (fd && ::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) fd.Reset();
+  }
+  return fd;
 }
 
 }  // namespace forkserver::harness

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "sdk/base/unique_fd.h"
 #include "tools/harness/targets/fingerprint.h"
 
 namespace forkserver::harness {
@@ -24,5 +25,9 @@ std::optional<ZygoteRecord> ReadZygoteRecord(const std::string& path);
 // its owner may read it.
 Result<void> WriteZygoteRecord(const std::string& path,
                                const ZygoteRecord& record);
+
+// Of runs that would start the same zygote one does, and the others wait until
+// what they are given is closed. Invalid if that cannot be: they do not wait.
+UniqueFd LockZygote(const std::string& directory, const std::string& digest);
 
 }  // namespace forkserver::harness

@@ -21,6 +21,8 @@ _leaked: List[Any] = []
 # frozen memory.
 _suspended_loops: List[Any] = []
 _resumed_loops: List[Any] = []
+# That of the main thread, one of them, or None.
+_main_loop: Any = None
 
 
 def before_freeze() -> None:
@@ -85,6 +87,10 @@ def _suspend_event_loops() -> None:
         loop._selector.close()
         _suspended_loops.append(loop)
     _resumed_loops.clear()
+    global _main_loop  # pylint: disable=global-statement
+    main_loop = _loop_of(_policy())
+    if main_loop is not None:
+        _main_loop = main_loop if main_loop in _suspended_loops else None
 
 
 def resume_event_loops() -> None:
@@ -98,6 +104,9 @@ def resume_event_loops() -> None:
         loop._selector = selectors.DefaultSelector()
         loop._make_self_pipe()
         _resumed_loops.append(loop)
+    if _main_loop is not None and _loop_of(_policy()) is None:
+        # It does not outlive a fork, from Python 3.12 on by itself.
+        sys.modules["asyncio"].set_event_loop(_main_loop)
 
 
 def _close_event_loop() -> None:
@@ -118,8 +127,7 @@ def _loop_of(policy: Any) -> Any:
 
 
 def _renew_asyncio() -> None:
-    """A policy of the same kind, with the zygote's loop if that is to be
-    resumed."""
+    """A policy of the same kind, without the zygote's loop."""
     events: Any = sys.modules["asyncio.events"]
     # pylint: disable=protected-access
     events._set_running_loop(None)
@@ -127,8 +135,6 @@ def _renew_asyncio() -> None:
     if policy is not None:
         _leaked.append(policy)
         events._event_loop_policy = type(policy)()
-        if _loop_of(policy) in _suspended_loops:
-            events._event_loop_policy.set_event_loop(_loop_of(policy))
 
 
 def _renew_multiprocessing() -> None:

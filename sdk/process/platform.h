@@ -98,8 +98,8 @@ std::int64_t ResidentBytes();
 // whatever the flags of `fd` are. Invalid where there can be none: macOS.
 UniqueFd ReopenForWriting(int fd);
 
-// Another description of the file that `fd` is, close-on-exec; `flags` are those
-// of open(2). Invalid if it cannot be opened again, with errno.
+// Another description of the file that `fd` is, close-on-exec; `flags` are
+// those of open(2). Invalid if it cannot be opened again, with errno.
 UniqueFd Reopen(int fd, int flags);
 
 // A file in memory of a fixed size, sealed so that nobody can change that.

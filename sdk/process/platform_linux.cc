@@ -217,9 +217,7 @@ std::int64_t ResidentBytes() {
          ::sysconf(_SC_PAGESIZE);
 }
 
-UniqueFd ReopenForWriting(int fd) {
-  return Reopen(fd, O_WRONLY | O_NONBLOCK);
-}
+UniqueFd ReopenForWriting(int fd) { return Reopen(fd, O_WRONLY | O_NONBLOCK); }
 
 UniqueFd Reopen(int fd, int flags) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);

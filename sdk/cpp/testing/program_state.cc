@@ -139,7 +139,7 @@ void Plug(int fd) {
 
 }  // namespace
 
-std::vector<int> Remember(std::vector<int> opened) {
+std::vector<int> Remember(const std::vector<int>& opened) {
   State& state = Get();
   NoteChanges(state);
   state.files.clear();

@@ -13,7 +13,7 @@ namespace forkserver::program_state {
 // In the zygote, when all is loaded. `opened`: the descriptors that are open
 // and not the SDK's. Returns those that workers are to keep: files, devices,
 // and pipes of which the program has both ends.
-std::vector<int> Remember(std::vector<int> opened);
+std::vector<int> Remember(const std::vector<int>& opened);
 
 // In a worker: variables, folder and umask that the program changed are so
 // again; files have an offset of their own, unless they are only written to;

@@ -137,8 +137,9 @@ TEST_CASE("a test that an environment has skipped did not pass") {
   }
   const auto ran = Read(
       {kPasses},
-      Report(R"(<testcase name="Passes" status="run" result="completed" )"
-             R"(time="0" timestamp="2026-11-23T06:00:00" classname="Shop" />)"));
+      Report(
+          R"(<testcase name="Passes" status="run" result="completed" )"
+          R"(time="0" timestamp="2026-11-23T06:00:00" classname="Shop" />)"));
   CHECK(ran.tests[0].status == "passed");
 }
 

@@ -24,9 +24,8 @@ def are_needed(item: Any) -> bool:
 def are_made(session: Any) -> bool:
     """By pytest-django itself, not by the project."""
     return any(
-        fixture.cached_result is not None and
-        fixture.func.__module__.startswith("pytest_django.")
-        for fixture in _fixtures(session, FIXTURE))
+        fixture.func.__module__.startswith("pytest_django.") and _is_set_up(
+            fixture) for fixture in _fixtures(session, FIXTURE))
 
 
 def turn_to_clones(session: Any, lane: int, fresh: bool) -> None:
@@ -82,9 +81,14 @@ def _access(session: Any) -> Iterator[None]:
     """pytest-django forbids it outside of tests."""
     with contextlib.ExitStack() as stack:
         for fixture in _fixtures(session, "django_db_blocker"):
-            if fixture.cached_result is not None:
+            if _is_set_up(fixture):
                 stack.enter_context(fixture.cached_result[0].unblock())
         yield
+
+
+def _is_set_up(fixture: Any) -> bool:
+    result = fixture.cached_result
+    return result is not None and result[2] is None  # nothing was raised
 
 
 def _fixtures(session: Any, name: str) -> List[Any]:

@@ -1,22 +1,10 @@
-"""What a session has open, in a worker, which has none of its zygote's
-descriptors."""
+"""What plugins of a session have open, in a worker: what its modules have,
+inherited_descriptors sees to."""
 
-import logging
 from typing import Any, List
 
-# Files whose descriptors are not there any more must never be closed: the
-# numbers may be others' by now.
+# Files that must never be closed: their numbers are others'.
 _leaked: List[Any] = []
-
-
-def reopen_logs() -> None:
-    references: Any = logging._handlerList  # type: ignore[attr-defined]
-    for reference in list(references):
-        handler = reference() if callable(reference) else reference
-        if isinstance(handler, logging.FileHandler) and handler.stream:
-            _leaked.append(handler.stream)
-            handler.stream = open(  # pylint: disable=consider-using-with
-                handler.baseFilename, "a", encoding=handler.encoding)
 
 
 def disconnect(config: Any) -> None:

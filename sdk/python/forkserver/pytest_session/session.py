@@ -107,7 +107,6 @@ def suspend(warm: Warmed, items: List[Any]) -> None:
 
 def resume(warm: Warmed) -> None:
     """In a process forked from a zygote, before it captures anything."""
-    descriptors.reopen_logs()
     # What the zygote set up it also tears down, and nobody else.
     for finalizers, _ in warm.session._setupstate.stack.values():
         finalizers.clear()

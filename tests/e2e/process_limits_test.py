@@ -6,8 +6,7 @@ import platform
 import re
 import unittest
 
-from wire import (LIBC, ZYGOTE_PROGRAM, children_of, make_setup, read_file,
-                  wait_for)
+from wire import LIBC, ZYGOTE_PROGRAM, make_setup, read_file
 from zygote_fixture import ZygoteTestCase
 
 IOPRIO_GET = {"x86_64": 252, "aarch64": 31}.get(platform.machine())
@@ -75,7 +74,7 @@ class ProcessLimitsTest(ZygoteTestCase):
 
     def test_a_spare_has_them_from_the_request(self):
         zygote = self.start(self.c, spares_min=1, spares_max=1)
-        (spare,) = wait_for(lambda: children_of(zygote["pid"]), "a spare")
+        (spare,) = self.await_spares(zygote, 1)
         before = limits_of(spare)
         worker = self.fork(self.c, "sleep_forever", **SETUP)
         self.assertEqual(worker["pid"], spare)

@@ -5,7 +5,7 @@ import signal
 import unittest
 
 from daemon_fixture import is_sanitized
-from wire import ZYGOTE_PROGRAM, alive, children_of, state_and_parent, wait_for
+from wire import ZYGOTE_PROGRAM, alive, wait_for
 from zygote_fixture import ZygoteTestCase
 
 
@@ -17,14 +17,6 @@ class SparesTest(ZygoteTestCase):
                             **options)
         self.await_spares(zygote, most)
         return zygote
-
-    def await_spares(self, zygote, count):
-        wait_for(lambda: len(self.parked(zygote)) == count,
-                 lambda: f"{count} spares, not {self.parked(zygote)}")
-
-    def parked(self, zygote):
-        return [pid for pid in children_of(zygote["pid"])
-                if (state_and_parent(pid) or "Z")[0] != "Z"]
 
     def test_a_request_is_handed_to_one_and_another_takes_its_place(self):
         client = self.client()

@@ -2,7 +2,8 @@
 
 import os
 
-from wire import WireTestCase, ZYGOTE_PROGRAM, make_setup
+from wire import (WireTestCase, ZYGOTE_PROGRAM, children_of, make_setup,
+                  state_and_parent, wait_for)
 
 
 class ZygoteTestCase(WireTestCase):
@@ -41,6 +42,18 @@ class ZygoteTestCase(WireTestCase):
             finally:
                 os.close(write_end)
             return result.read(), client.wait(worker)
+
+    def await_spares(self, zygote, count):
+        """Their pids."""
+        wait_for(lambda: len(self.parked(zygote)) == count,
+                 lambda: f"{count} spares, not {self.parked(zygote)}")
+        return self.parked(zygote)
+
+    def parked(self, zygote):
+        """The spares of a zygote that has no workers. Its canary may not have
+        been reaped yet."""
+        return [pid for pid in children_of(zygote["pid"])
+                if (state_and_parent(pid) or "Z")[0] != "Z"]
 
     def zygotes(self, client):
         return {one["name"]: one for one in client.request("list")["zygotes"]}

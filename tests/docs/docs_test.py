@@ -139,6 +139,14 @@ class FilesTest(unittest.TestCase):
     def test_every_test_is_run(self):
         self.assertEqual(tests_of_no_target(), [])
 
+    def test_quickstart_installs_every_library_that_bazel_looks_for(self):
+        """Bazel builds nothing while one of @system_libs is missing."""
+        wanted = set(re.findall(r'debian = "(.+)"',
+                                read("tools/build/system_libs.bzl")))
+        built_with = set(re.findall(r"^build +(\S+)", read("tools/deps"), re.M))
+        self.assertTrue(wanted)
+        self.assertEqual(wanted - built_with, set())
+
     def test_every_file_has_a_line_in_its_folder_and_no_other_has(self):
         tree, page = files_of_the_tree(), files_of_the_page()
         missing = [

@@ -1,6 +1,8 @@
 """Every wrong argument gives an error that names it, and disturbs nothing."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import unittest
@@ -8,7 +10,8 @@ import unittest
 import forkserver
 from client_fixture import ClientTestCase
 from forkserver import (BadDescriptor, BadRequest, FrameTooLarge,
-                        LaunchFailed, TooManyDescriptors, UnknownEntry,
+                        LaunchFailed, SystemCallFailed, TooManyDescriptors,
+                        UnknownEntry,
                         UnknownPreload, UnknownWorker, UnknownZygote,
                         Unsupported, ZygoteFailed, ZygoteUnsafe)
 
@@ -119,6 +122,18 @@ class SpawnTest(ClientTestCase):
         with self.assertRaisesRegex(TypeError, r"spawn\(\) has no option "
                                     "'colour'; it has env"):
             self.client.spawn(["true"], colour="red")
+
+    def test_no_descriptors_left(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            with self.assertRaises(SystemCallFailed) as caught:
+                self.client.run(["true"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(caught.exception.errno, errno.EMFILE)
 
     def test_descriptors(self):
         self.refused(BadDescriptor, f"fds[3]: descriptor {NOT_OPEN}",

@@ -66,6 +66,25 @@ class FramingTest(unittest.TestCase):
             self.assertFalse(any(map(os.get_inheritable, frame.fds)))
             frame.close_fds()
 
+    def test_it_is_told_when_descriptors_have_been_sent(self):
+        self.ours.setblocking(False)
+        sent = []
+        writer = framing.FrameWriter(self.ours, sent.append)
+        fds = list(os.pipe())
+        large = framing.encode_request(Wait(worker="x" * 1_000_000), 9)
+        writer.push(large)
+        writer.push(framing.encode_request(Wait(), 10, 2), fds)
+        self.assertFalse(writer.flush())
+        self.assertEqual(sent, [])
+        frames = []
+        while len(frames) < 2:
+            if self.reader.receive(self.theirs) is Received.WOULD_BLOCK:
+                writer.flush()
+            frames += self.reader
+        self.assertIs(sent[0], fds)
+        frames[1].close_fds()
+        framing.close_all(fds)
+
     def test_descriptors_that_were_not_sent_are_missed(self):
         self.writer.send(framing.encode_request(Wait(), 1, 2))
         self.send_with_fds(1)

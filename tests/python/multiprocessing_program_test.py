@@ -205,6 +205,28 @@ class ScriptTest(MultiprocessingTestCase):
         """)
         self.assertEqual(len(set(output.split())), 3)
 
+    def test_a_child_that_is_forked_beside_a_pool_has_pools_of_its_own(self):
+        for _ in range(5):  # some workers have not answered at the fork
+            output, _ = self.run_program("""
+                import multiprocessing, os, sys
+                import forkserver.multiprocessing
+
+                if __name__ == "__main__":
+                    multiprocessing.set_start_method("forkserverd")
+                    multiprocessing.Pool(1).terminate()
+                    pool = multiprocessing.Pool(3)
+                    pid = os.fork()
+                    if pid == 0:
+                        with multiprocessing.Pool(2) as own:
+                            print("child", own.map(abs, [-2]))
+                        assert len(multiprocessing.active_children()) >= 3
+                        sys.stdout.flush()
+                        os._exit(0)
+                    assert os.waitpid(pid, 0)[1] == 0
+                    print("parent", pool.map(abs, [-1]))
+                """)
+            self.assertEqual(output, "child [2]\nparent [1]\n")
+
     def test_set_forkserver_preload_counts(self):
         self.write_program("LOADED = True", "warm.py")
         output, _ = self.run_program("""

@@ -12,11 +12,15 @@ import unittest
 import warnings
 from multiprocessing import shared_memory
 from multiprocessing.connection import wait
+from unittest import mock
 
 import forkserver
 import forkserver.multiprocessing
 import multiprocessing_programs as programs
 from daemon_fixture import wait_for
+from forkserver.connection import Connection
+from forkserver.multiprocessing import batch, popen
+from forkserver.sentinel import ended_sentinel
 from multiprocessing_case import SECONDS, MultiprocessingTestCase
 
 
@@ -353,6 +357,70 @@ class PoolTest(MultiprocessingTestCase):
         self.client.stop_zygote(self.client.list().zygotes[0].name)
         with context.Pool(2) as pool:
             self.assertEqual(pool.map(programs.square, [2, 3]), [4, 9])
+
+    def test_its_workers_are_asked_for_when_its_threads_run(self):
+        context = self.context()
+        self.code_of(self.start(context, programs.nothing))
+        me = threading.get_ident()
+        seen = []
+
+        def seen_in(function, name):
+            def call(*args):
+                if threading.get_ident() == me:
+                    seen.append(name)
+                return function(*args)
+            return call
+
+        with mock.patch.object(Connection, "flush",
+                               seen_in(Connection.flush, "flush")), \
+                mock.patch.object(threading.Thread, "start",
+                                  seen_in(threading.Thread.start, "thread")):
+            pool = context.Pool(3)
+        self.assertEqual(seen, ["thread"] * 3 + ["flush"])
+        with pool:
+            self.assertEqual(pool.map(programs.square, [2, 3]), [4, 9])
+
+    def test_one_that_had_ended_before_anybody_looked_takes_no_signal(self):
+        worker = mock.Mock(sentinel=ended_sentinel())
+        try:
+            popen._send_signal_to(worker, signal.SIGTERM)
+        finally:
+            os.close(worker.sentinel)
+
+    def test_who_waits_for_one_sends_what_it_asked_for(self):
+        context = self.context()
+        self.code_of(self.start(context, programs.nothing))
+        with batch.sent_together():
+            with context.Pool(2) as pool:
+                self.assertIsNotNone(pool._pool[1].pid)
+                self.assertEqual(pool.map(programs.square, [3]), [9])
+
+    def test_pools_of_several_threads(self):
+        context = self.context()
+        self.code_of(self.start(context, programs.nothing))
+
+        def run(numbers):
+            with context.Pool(3) as pool:
+                return pool.map(programs.square, numbers)
+
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            self.assertEqual(list(threads.map(run, [[each] for each in
+                                                    range(8)])),
+                             [[each * each] for each in range(8)])
+
+    def test_many_workers_with_few_descriptors(self):
+        output, _ = self.run_program("""
+            import multiprocessing, resource
+            import forkserver.multiprocessing
+
+            if __name__ == "__main__":
+                multiprocessing.set_start_method("forkserverd")
+                resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))
+                for _ in range(2):
+                    with multiprocessing.Pool(24, maxtasksperchild=2) as pool:
+                        print(sum(pool.map(len, ["a"] * 200, chunksize=1)))
+            """)
+        self.assertEqual(output, "200\n200\n")
 
     def test_process_pool_executor(self):
         with concurrent.futures.ProcessPoolExecutor(

@@ -3,10 +3,13 @@
 import errno
 import os
 import socket
+import sys
+from typing import List
 
 from forkserver.errors import system_error
 from forkserver.fork_guard import check_owner
-from forkserver.protocol.framing import FrameWriter, receive_with_fds
+from forkserver.protocol.framing import (FrameWriter, close_all,
+                                         receive_with_fds)
 from forkserver.session import Session
 
 
@@ -16,7 +19,8 @@ class Channel:
     def __init__(self, sock: socket.socket, socket_path: str) -> None:
         self._pid = os.getpid()
         self._socket = sock
-        self._writer = FrameWriter(sock)
+        self._writer = FrameWriter(
+            sock, None if sys.platform == "darwin" else _let_go)
         self.session = Session(socket_path, self._writer.push)
 
     def check_owner(self) -> None:
@@ -82,3 +86,11 @@ class Channel:
         """In a forked child: closes the copies of its parent's."""
         self._socket.close()
         self.session.abandon()
+
+
+def _let_go(fds: List[int]) -> None:
+    """They have been sent. On macOS they are kept until there is an answer:
+    it may collect a socket in flight that nobody holds."""
+    sent = fds[:]
+    fds.clear()
+    close_all(sent)

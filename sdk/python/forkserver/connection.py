@@ -49,15 +49,26 @@ class Connection:
 
     def start(self, start: Callable[[Session], T]) -> T:
         """Makes a request; returns when it has been sent."""
+        outcome = self.queue(start)
+        self.flush()
+        return outcome
+
+    def queue(self, start: Callable[[Session], T]) -> T:
+        """Makes a request that the next start() or flush() of any thread
+        sends."""
         self._check_caller()
         with self._lock:
-            outcome = start(self.session)
-            sent = self._flush()
+            return start(self.session)
+
+    def flush(self) -> None:
+        """Sends what is queued."""
+        self._check_caller()
+        sent = False
         while not sent:
-            self._wait_until_writable()
             with self._lock:
                 sent = self._flush()
-        return outcome
+            if not sent:
+                self._wait_until_writable()
 
     def wait(self, promise: "Promise[T]",
              deadline: Optional[float] = None) -> T:

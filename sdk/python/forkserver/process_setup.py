@@ -1,5 +1,6 @@
 """What a new process is to be: the caller's own where nothing is said."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -240,8 +241,10 @@ class FdTable:
         try:
             self.fds.append(_copy(number))
         except OSError as error:
-            raise system_error(f"{what}: descriptor {number}", error,
-                               "bad_descriptor") from None
+            raise system_error(
+                f"{what}: descriptor {number}", error,
+                "bad_descriptor" if error.errno == errno.EBADF else "system"
+            ) from None
         return len(self.fds) - 1
 
     def place_all(self, fds: Optional[Mapping[int, Descriptor]],

@@ -66,8 +66,8 @@ class Promise(Generic[T]):
 
 
 class _Pending:
-    """A request that has been sent. Its descriptors are kept until the first
-    answer: macOS may collect a socket in flight that nobody holds."""
+    """A request. Its descriptors are kept until the first answer, if whoever
+    sends them does not take them out of the list."""
 
     def __init__(self, awaited: str, fds: Sequence[int]) -> None:
         self.awaited = awaited

@@ -25,6 +25,7 @@ docs/python.md says what differs from "fork" and "forkserver".
 import multiprocessing.context as _stdlib
 from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple, Union
 
+from forkserver.multiprocessing import pools
 from forkserver.multiprocessing.context import (METHOD, SPARES,
                                                 ForkserverdContext,
                                                 ForkserverdProcess,
@@ -38,6 +39,7 @@ __all__ = ["ForkserverdContext", "ForkserverdProcess", "METHOD", "disconnect",
            "get_context"]
 
 _stdlib._concrete_contexts[METHOD] = default_context  # type: ignore
+pools.install()
 
 
 def get_context(preload: Sequence[str] = (), *,

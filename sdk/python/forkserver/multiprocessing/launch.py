@@ -1,29 +1,34 @@
 """A request for a process, from its sending to the worker."""
 
-import os
+import errno
 import threading
-from typing import Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
 
-from forkserver.errors import (BadRequest, ConnectionLost, StaleEnvironment,
-                               UnknownZygote, ZygoteFailed, ZygoteRetired)
-from forkserver.launch_request import prepare_fork
-from forkserver.multiprocessing import origin
+from forkserver.errors import (BadRequest, ConnectionLost, Error,
+                               StaleEnvironment, UnknownZygote, ZygoteFailed,
+                               ZygoteRetired)
+from forkserver.launch_request import Prepared, prepare_fork
+from forkserver.multiprocessing import batch, origin
 from forkserver.worker import Worker
+
+if TYPE_CHECKING:
+    from forkserver.connection import Connection
+    from forkserver.protocol.messages import Fork
 
 _ATTEMPTS = 3
 
 
 class Launch:
-    """Sends the request when it is made; worker() waits for the answer.
+    """Sends the request when it is made, but for batch.sent_together();
+    worker() waits for the answer.
 
     `options`: of the context. make_args() is given what a context in the
-    worker has for options. close() it in the end.
+    worker has for options.
     """
 
     def __init__(self, options: Dict[str, Any],
                  make_args: Callable[[Dict[str, Any]], bytes],
                  fork_options: Dict[str, Any]) -> None:
-        self._copies: Dict[int, int] = {}
         self._options = options
         self._make_args = make_args
         self._fork_options = fork_options
@@ -35,13 +40,35 @@ class Launch:
 
     def _send(self) -> None:
         self._origin = origin.find(self._options)
-        prepared = prepare_fork(
-            self._origin.zygote, origin.ENTRY,
-            dict(self._fork_options,
-                 args=self._make_args(self._origin.inherited)))
-        self._promise = self._origin.client._connection.start(
+        prepared = self._prepare()
+        self._promise = self.connection.queue(
             lambda session: session.launch(prepared.body,
                                            prepared.take_fds()))
+        held = batch.current()
+        if held is not None and self.is_likely():
+            held.add(self)
+        else:
+            self.connection.flush()
+
+    def _prepare(self) -> "Prepared[Fork]":
+        options = dict(self._fork_options,
+                       args=self._make_args(self._origin.inherited))
+        while True:
+            try:
+                return prepare_fork(self._origin.zygote, origin.ENTRY, options)
+            except Error as error:
+                held = batch.current()
+                if error.errno != errno.EMFILE or held is None or \
+                        not held.settle():
+                    raise
+
+    @property
+    def connection(self) -> "Connection":
+        return self._origin.client._connection
+
+    def wait(self) -> None:
+        """Until it is answered."""
+        self.connection.wait_for(lambda: self._promise.done)
 
     def is_likely(self) -> bool:
         """Whether its zygote has made workers before."""
@@ -50,17 +77,11 @@ class Launch:
     def keep_descriptors(self) -> None:
         """Another attempt has copies, as the caller's own may be closed
         then."""
-        self._copies = {
-            target: os.dup(fd if isinstance(fd, int) else fd.fileno())
-            for target, fd in self._fork_options["fds"].items()}
-        self._fork_options = dict(self._fork_options, fds=self._copies)
-
-    def close(self) -> None:
-        copies, self._copies = self._copies, {}
-        for fd in copies.values():
-            os.close(fd)
-
-    __del__ = close
+        held = batch.current()
+        fds = {target: (batch.Copy(fd.fileno()) if not isinstance(fd, int) else
+                        batch.Copy(fd) if held is None else held.copy(fd))
+               for target, fd in self._fork_options["fds"].items()}
+        self._fork_options = dict(self._fork_options, fds=fds)
 
     def is_answered(self) -> bool:
         """Does not block."""
@@ -73,11 +94,14 @@ class Launch:
 
     def worker(self) -> Worker:
         """Blocks until its entry begins. Raises Error."""
+        held = batch.current()
+        if held is not None:
+            held.flush()
         with self._lock:
             while self._worker is None:
                 try:
                     client = self._origin.client
-                    launched = client._connection.wait(self._promise)
+                    launched = self.connection.wait(self._promise)
                     self._worker = Worker(client, launched.info, launched.end)
                     origin.prove(self._origin)
                 except (UnknownZygote, ZygoteRetired, ZygoteFailed,

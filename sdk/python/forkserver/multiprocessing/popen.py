@@ -1,5 +1,6 @@
 """The Popen of the start method: one worker of forkserverd."""
 
+import errno
 import io
 import os
 import pickle
@@ -45,6 +46,7 @@ class Popen(popen_fork.Popen):  # type: ignore[misc,name-defined]
 
     def __init__(self, process_obj: Any, context: Any) -> None:
         self._context = context
+        self._owner_pid = os.getpid()
         self._fds: List[int] = []
         self._launched: Optional[Launch] = None
         self._worker: Optional[Worker] = None
@@ -111,15 +113,18 @@ class Popen(popen_fork.Popen):  # type: ignore[misc,name-defined]
         """Blocks until its entry begins. None: it could not be started, or
         has been closed."""
         launched = self._launched
-        if self._worker is None and launched is not None:
+        if self._worker is None and launched is not None and self._is_own():
             try:
                 self._worker = launched.worker()
             except Error as error:
                 if self.returncode is None:
                     self._end_unknown(f"a process was not started: {error}")
             self._launched = None
-            launched.close()
         return self._worker
+
+    def _is_own(self) -> bool:
+        """False in a forked child, which can neither ask nor wait, as ever."""
+        return self._owner_pid == os.getpid()
 
     # --- what BaseProcess and others look at ---
 
@@ -155,7 +160,7 @@ class Popen(popen_fork.Popen):  # type: ignore[misc,name-defined]
         """The exit code, or None if it runs; any other flag: blocks until it
         has ended."""
         blocking = flag != os.WNOHANG
-        if self.returncode is None:
+        if self.returncode is None and self._is_own():
             launched = self._launched
             if not blocking and launched is not None and \
                     not launched.is_answered():
@@ -197,8 +202,6 @@ class Popen(popen_fork.Popen):  # type: ignore[misc,name-defined]
 
     def close(self) -> None:
         """Lets go of it: it may go on to run."""
-        if self._launched is not None:
-            self._launched.close()
         self._launched = self._worker = None
         self.__del__()
 
@@ -242,6 +245,10 @@ def _send_signal_to(process: Worker, number: int) -> None:
             process.signal(number)
     except (ProcessLookupError, WorkerEnded, ConnectionLost):
         pass
+    except OSError as error:
+        # Its sentinel is a pipe: it had ended before that was opened.
+        if error.errno != errno.EBADF:
+            raise
 
 
 def _code_of(record: ExitRecord) -> int:

@@ -14,8 +14,8 @@ import collections
 import enum
 import errno
 import struct
-from typing import (Any, Deque, Dict, Iterable, Iterator, List, Optional,
-                    Sequence, Tuple, Type, Union)
+from typing import (Any, Callable, Deque, Dict, Iterable, Iterator, List,
+                    Optional, Sequence, Tuple, Type, Union)
 
 from forkserver.errors import (BadRequest, FrameTooLarge, MissingKey,
                                TooManyDescriptors, system_error)
@@ -222,9 +222,14 @@ class FrameWriter:
     """Sends frames whole, in order. Borrows the socket and the descriptors,
     which must stay open until flush() has said True."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket,
+                 on_sent: Optional[Callable[[List[int]], None]] = None
+                 ) -> None:
+        """`on_sent` is called with the descriptors that have been sent, as
+        the list that push() was given."""
         self._socket = sock
-        self._queue: Deque[Tuple[memoryview, Sequence[int]]] = (
+        self._on_sent = on_sent
+        self._queue: Deque[Tuple[memoryview, Any]] = (
             collections.deque())
         self._head_is_cut = False
 
@@ -240,6 +245,8 @@ class FrameWriter:
                 sent = self._send(data, fds)
             except BlockingIOError:
                 return False
+            if fds and self._on_sent is not None:
+                self._on_sent(fds)
             self._head_is_cut = sent < len(data)
             if self._head_is_cut:
                 self._queue[0] = (data[sent:], ())

@@ -89,7 +89,7 @@ struct ProcessOptions {
   GroupKind group = GroupKind::kProcessGroup;
   // {child_fd, fd}: the worker gets a copy of `fd` as `child_fd`. Borrowed
   // until the call returns. 0, 1 and 2 that are not named are the caller's
-  // own; see `null_streams`. At most 253.
+  // own; see `null_streams`. At most 253, with the streams.
   std::map<int, int> fds;
   // Streams that `fds` does not name are /dev/null, not the caller's.
   bool null_streams = false;
@@ -139,6 +139,9 @@ struct ZygoteOptions : ProcessOptions {
   // How long a worker of it may take to reach its entry; then it is killed,
   // and its exit record has the reason "fork_deadlock".
   std::chrono::milliseconds entry_deadline{10'000};
+  // How long it may take to end, once it is retired and nothing lives off it;
+  // then it is killed.
+  std::chrono::milliseconds grace{5'000};
   // Spares: workers that it forks in advance, at least so many and at most so
   // many. A request that meets one costs no fork. 0 and 0: none.
   int spares_min = 0;

@@ -54,6 +54,7 @@ Result<Session::Prepared<protocol::ZygoteStart>> Session::PrepareZygoteStart(
   request.replace = options.replace;
   request.audit_policy = options.audit_policy;
   request.entry_deadline_ms = options.entry_deadline.count();
+  request.grace_ms = options.grace.count();
   request.spares_min = options.spares_min;
   request.spares_max = options.spares_max;
   request.project = options.project;

@@ -74,7 +74,13 @@ ZygoteServer::Outcome ZygoteServer::Run() noexcept {
   Next next = Next::kGoOn;
   while (next == Next::kGoOn) next = Turn();
   if (next == Next::kBecomeZygote) return {std::move(forked_zygote_), 0};
-  if (next == Next::kRetired) return {};
+  if (next == Next::kRetired) {
+    // Open until the process ends: for the daemon their end is the zygote's,
+    // which has its grace now.
+    static_cast<void>(channels_.control.Release());
+    static_cast<void>(channels_.report.Release());
+    return {};
+  }
   // The daemon takes the workers over, and tells that their zygote died.
   if (next == Next::kBroken) return {std::nullopt, kSetupFailedExitCode};
   children_.KillAndCollect();

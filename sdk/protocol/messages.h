@@ -213,6 +213,8 @@ struct ZygoteStart {
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   // How long a worker may take to reach its entry.
   std::int64_t entry_deadline_ms = 10'000;
+  // How long it may take to end when it is retired and nothing lives off it.
+  std::int64_t grace_ms = 5000;
   // How many workers it forks in advance; 0 and 0: none.
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
@@ -235,6 +237,7 @@ struct ZygoteStart {
     visit.Optional("audit_policy", self.audit_policy);
     visit.Defaulted("entry_deadline_ms", self.entry_deadline_ms,
                     std::int64_t{10'000});
+    visit.Defaulted("grace_ms", self.grace_ms, std::int64_t{5000});
     visit.Optional("spares_min", self.spares_min);
     visit.Optional("spares_max", self.spares_max);
     visit.Optional("project", self.project);

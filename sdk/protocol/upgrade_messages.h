@@ -568,6 +568,7 @@ struct HandedZygote {
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
   std::int64_t entry_deadline_ns = 0;
+  std::int64_t grace_ns = 5'000'000'000;
   std::vector<std::int64_t> given_fds;
   std::optional<Audit> audit;
   std::optional<WireError> refused;
@@ -599,6 +600,7 @@ struct HandedZygote {
     visit.Required("spares_min", self.spares_min);
     visit.Required("spares_max", self.spares_max);
     visit.Required("entry_deadline_ns", self.entry_deadline_ns);
+    visit.Defaulted("grace_ns", self.grace_ns, std::int64_t{5'000'000'000});
     visit.Required("given_fds", self.given_fds);
     visit.Optional("audit", self.audit);
     visit.Optional("refused", self.refused);

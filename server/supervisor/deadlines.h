@@ -15,6 +15,9 @@
 
 namespace forkserver::server {
 
+// Longer than any run; keeps sums of times far from overflow.
+constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
+
 // The numbers cross upgrades: new ones come at the end.
 enum class DeadlineKind {
   kTimeout,     // a worker's wall-clock timeout

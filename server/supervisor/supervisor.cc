@@ -18,8 +18,6 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kUnheardNs = 2'000'000'000;
 // A pebibyte; what is made of it does not overflow.
 constexpr std::int64_t kMostOfALimit = std::int64_t{1} << 50;
-// Longer than any run; keeps sums of times far from overflow.
-constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
 bool SameLimits(const ResourceLimits& a, const ResourceLimits& b) {
   return std::equal(
@@ -70,6 +68,9 @@ Result<void> Supervisor::CheckPolicy(const protocol::Policy& policy) const {
   if (policy.name.size() > protocol::kMaxNameBytes) {
     return bad("'name' is longer than " +
                std::to_string(protocol::kMaxNameBytes) + " bytes");
+  }
+  if (policy.name.find('\0') != std::string::npos) {
+    return bad("'name' holds a NUL byte");
   }
   if (policy.crash_report && policy.detach) {
     return bad(
@@ -152,7 +153,7 @@ void Supervisor::EraseWorker(ProcessKey key) {
   }
   if (Zygote* const zygote = zygotes_.Find(worker.zygote)) {
     --zygote->workers;
-    zygote->last_used_ns = MonotonicNanoseconds();
+    NoteEndOfUse(*zygote);
   }
   if (worker.cgroup) launcher_.cgroups().Remove(key);
   workers_.erase(found);
@@ -378,6 +379,9 @@ std::chrono::milliseconds Supervisor::LongestGrace() const {
   std::int64_t longest_ms = 0;
   for (const auto& [key, worker] : workers_) {
     longest_ms = std::max(longest_ms, worker.grace_ms);
+  }
+  for (const auto& [key, zygote] : zygotes_.all()) {
+    longest_ms = std::max(longest_ms, zygote.grace_ns / kNsPerMs);
   }
   return std::chrono::milliseconds(longest_ms);
 }

@@ -153,6 +153,7 @@ class Supervisor {
   void LookAtTrees();
   void LookAtTreesSoon(std::int64_t delay_ns);
   void RetireZygote(ProcessKey key);
+  void NoteEndOfUse(Zygote& zygote);
   // What the end of a canary means; nullopt: it answered.
   void OnCanary(Zygote& zygote, std::optional<std::string> failure);
   void Refuse(Zygote& zygote, Error error);

@@ -129,6 +129,7 @@ protocol::HandedZygote Hand(const Zygote& zygote) {
   handed.spares_min = zygote.spares_min;
   handed.spares_max = zygote.spares_max;
   handed.entry_deadline_ns = zygote.entry_deadline_ns;
+  handed.grace_ns = zygote.grace_ns;
   handed.given_fds = zygote.given_fds;
   handed.audit = zygote.audit;
   if (zygote.refused) handed.refused = protocol::ToWire(*zygote.refused);
@@ -170,6 +171,7 @@ Zygote Take(protocol::HandedZygote handed) {
   zygote.spares_min = handed.spares_min;
   zygote.spares_max = handed.spares_max;
   zygote.entry_deadline_ns = handed.entry_deadline_ns;
+  zygote.grace_ns = handed.grace_ns;
   zygote.given_fds = std::move(handed.given_fds);
   zygote.audit = std::move(handed.audit);
   if (handed.refused) {

@@ -13,7 +13,8 @@ namespace forkserver::server {
 namespace {
 
 // A retired zygote without workers that does not end in this time hangs.
-constexpr std::int64_t kRetirePatienceNs = 5'000'000'000;
+// Between two attempts to kill one that does not end.
+constexpr std::int64_t kKillAgainNs = 5'000'000'000;
 // So many workers in a row that do not reach their entry are no accident.
 constexpr int kMaxUnbegun = 3;
 constexpr std::int64_t kMaxEntryDeadlineMs = 3'600'000;
@@ -120,6 +121,11 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
                      "'entry_deadline_ms' must be in 1.." +
                          std::to_string(kMaxEntryDeadlineMs));
   }
+  if (request.grace_ms < 0 || request.grace_ms > kMaxDurationMs) {
+    return MakeError(
+        error_code::kBadRequest,
+        "'grace_ms' must be in 0.." + std::to_string(kMaxDurationMs));
+  }
   if (request.spares_min < 0 || request.spares_max < request.spares_min ||
       request.spares_max > protocol::kMaxSpares) {
     return MakeError(error_code::kBadRequest,
@@ -131,6 +137,7 @@ Result<ProcessKey> Supervisor::StartZygote(const Requester& requester,
   zygote.spares_max = request.spares_max;
   zygote.audit_policy = request.audit_policy;
   zygote.entry_deadline_ns = request.entry_deadline_ms * kNsPerMs;
+  zygote.grace_ns = request.grace_ms * kNsPerMs;
   for (const protocol::FdPlacement& placement : setup->fds) {
     zygote.given_fds.push_back(placement.child_fd);
   }
@@ -178,16 +185,26 @@ Result<void> Supervisor::StopZygote(const std::string& name) {
 
 void Supervisor::RetireZygote(ProcessKey key) {
   for (const ProcessKey retired : zygotes_.BeginRetire(key)) {
-    const Zygote& zygote = *zygotes_.Find(retired);
+    Zygote& zygote = *zygotes_.Find(retired);
     launcher_.Retire(retired);
     // One that still preloads does not read: it has no workers to wait for.
     if (!zygote.was_ready) {
       launcher_.Signal(retired, zygote.id, SIGKILL, /*group=*/true);
+      zygote.grace_ns = 0;  // nor anything to end
     }
-    AddDeadline({MonotonicNanoseconds() + kRetirePatienceNs, retired,
-                 DeadlineKind::kRetiring});
+    NoteEndOfUse(zygote);
     events_.push_back(
         ZygoteChanged{retired, "zygote_retiring", zygotes_.InfoOf(zygote)});
+  }
+}
+
+// What lived off it has ended, or it was retired. One that is both retired and
+// unused is to end now.
+void Supervisor::NoteEndOfUse(Zygote& zygote) {
+  zygote.last_used_ns = MonotonicNanoseconds();
+  if (zygote.state == ZygoteState::kRetiring && zygotes_.Unused(zygote)) {
+    AddDeadline({zygote.last_used_ns + zygote.grace_ns, zygote.key,
+                 DeadlineKind::kRetiring});
   }
 }
 
@@ -329,7 +346,9 @@ void Supervisor::Handle(ZygoteEnded event) {
     events_.push_back(ZygoteStartFailed{event.key, std::move(error)});
   }
   ZygoteInfo info = zygotes_.InfoOf(*zygote);
+  const ProcessKey parent = zygote->parent;
   zygotes_.Erase(event.key);
+  if (Zygote* const found = zygotes_.Find(parent)) NoteEndOfUse(*found);
   events_.push_back(ZygoteChanged{event.key, "zygote_ended", std::move(info)});
 }
 
@@ -337,11 +356,13 @@ void Supervisor::HandleOfZygote(const Deadline& deadline) {
   const Zygote* const zygote = zygotes_.Find(deadline.key);
   if (zygote == nullptr) return;
   if (deadline.kind == DeadlineKind::kRetiring) {
-    if (zygotes_.Unused(*zygote)) {
+    // Otherwise there is, or will be, a later deadline.
+    if (zygotes_.Unused(*zygote) &&
+        zygote->last_used_ns + zygote->grace_ns <= deadline.at_ns) {
       launcher_.Signal(deadline.key, zygote->id, SIGKILL, /*group=*/true);
+      AddDeadline({deadline.at_ns + kKillAgainNs, deadline.key,
+                   DeadlineKind::kRetiring});
     }
-    AddDeadline({deadline.at_ns + kRetirePatienceNs, deadline.key,
-                 DeadlineKind::kRetiring});
     return;
   }
   if (zygote->state != ZygoteState::kReady &&

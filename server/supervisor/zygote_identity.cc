@@ -90,6 +90,7 @@ ZygoteIdentity ZygoteIdentity::Of(const protocol::ZygoteStart& request,
   rest.freeze = request.freeze;
   rest.audit_policy = request.audit_policy;
   rest.entry_deadline_ms = request.entry_deadline_ms;
+  rest.grace_ms = request.grace_ms;
   rest.spares_min = request.spares_min;
   rest.spares_max = request.spares_max;
   identity.rest = protocol::EncodeBody(rest);

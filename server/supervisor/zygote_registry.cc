@@ -45,6 +45,9 @@ Result<ZygoteRegistry::StartPlan> ZygoteRegistry::PlanStart(
     return bad("'zygote_start.name' must have 1.." +
                std::to_string(protocol::kMaxNameBytes) + " bytes");
   }
+  if (request.name.find('\0') != std::string::npos) {
+    return bad("'zygote_start.name' holds a NUL byte");
+  }
   if (request.parent.empty() && identity.argv.empty()) {
     return bad("a zygote needs a program in 'setup.argv', or a 'parent'");
   }

@@ -38,11 +38,13 @@ struct Zygote {
   std::set<OwnerId> owners;
   std::int64_t workers = 0;
   std::int64_t forks = 0;
+  // When its last worker or zygote ended, or it was retired.
   std::int64_t last_used_ns = 0;
   AuditPolicy audit_policy = AuditPolicy::kRefuse;
   std::int64_t spares_min = 0;
   std::int64_t spares_max = 0;
   std::int64_t entry_deadline_ns = 0;
+  std::int64_t grace_ns = 0;            // once it is retired and unused
   std::vector<std::int64_t> given_fds;  // by the request
   std::optional<Audit> audit;
   std::optional<Error> refused;  // it is not put in service: why

@@ -336,6 +336,20 @@ forkserver::Result<void> LeavesChild() {
   return {};
 }
 
+// An exit function of the zygote alone: what it does takes a while, or for ever
+// if nobody says which file it is to make.
+forkserver::Result<void> EndsSlowly() {
+  static const pid_t pid = ::getpid();
+  std::atexit([] {
+    if (::getpid() != pid) return;
+    const char* const path = std::getenv("ENDED");
+    while (path == nullptr) ::pause();
+    ::usleep(500'000);
+    if (std::FILE* const file = std::fopen(path, "w")) std::fclose(file);
+  });
+  return {};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -380,5 +394,6 @@ int main(int argc, char** argv) {
   zygote.AddPreload("exits", Exits);
   zygote.AddPreload("sets_frozen", SetsFrozen);
   zygote.AddPreload("leaves_child", LeavesChild);
+  zygote.AddPreload("ends_slowly", EndsSlowly);
   return zygote.Serve();
 }

@@ -455,7 +455,7 @@ def add_requests(v):
         "binary": "/usr/bin/python3.11:2049:131:6831736:1700000000",
         "freeze": ["DJANGO_*", "TZ"], "keep": True, "replace": True,
         "audit_policy": "allow", "entry_deadline_ms": 250,
-        "spares_min": 2, "spares_max": 64,
+        "grace_ms": 60000, "spares_min": 2, "spares_max": 64,
         "project": "/home/me/shop/forkserver.toml", "compare": True
     }, frame_id=6, fds=1)
     v.frame("zygote_reply", "zygote_reply", {"zygote": ZYGOTE},

@@ -151,6 +151,48 @@ class LifeTest(ZygoteTestCase):
         wait_for(lambda: not alive(zygote["pid"]), "now it ends")
         self.assertTrue(alive(second["pid"]))
 
+    def test_a_retired_one_that_does_not_end_is_killed(self):
+        client = self.client()
+        # Its exit function never ends.
+        zygote = self.start(client, "z", ["ends_slowly"], grace_ms=100)
+        worker = self.fork(client, "sleep_forever")
+        client.request("zygote_stop", {"name": "z"})
+        status = client.status()
+        wait_for(lambda: client.status()["uptime_ms"] >
+                 status["uptime_ms"] + 500, "0.5 s")
+        self.assertTrue(alive(zygote["pid"]))  # its worker lives off it
+        client.stop(worker)
+        wait_for(lambda: not alive(zygote["pid"]), "now it is killed")
+
+    def test_a_retired_one_has_its_grace_to_end(self):
+        client = self.client()
+        zygotes = [self.start(client, name, grace_ms=60_000)
+                   for name in ("z", "y")]
+        for zygote in zygotes:
+            os.kill(zygote["pid"], signal.SIGSTOP)
+            client.request("zygote_stop", {"name": zygote["name"]})
+        status = client.status()
+        wait_for(lambda: client.status()["uptime_ms"] >
+                 status["uptime_ms"] + 6000, "6 s")
+        for zygote in zygotes:
+            self.assertTrue(alive(zygote["pid"]))
+            os.kill(zygote["pid"], signal.SIGCONT)
+            wait_for(lambda pid=zygote["pid"]: not alive(pid), "it ends")
+
+    def test_its_exit_functions_run_within_the_grace(self):
+        client = self.client()
+        ended = os.path.join(self.folder, "ended")
+        zygote = self.start(client, "z", ["ends_slowly"],
+                            env=["ENDED=" + ended], grace_ms=60_000)
+        client.request("zygote_stop", {"name": "z"})
+        wait_for(lambda: not alive(zygote["pid"]), "it ends")
+        self.assertTrue(os.path.exists(ended))
+
+    def test_the_grace_must_be_one(self):
+        client = self.client()
+        for bad in (-1, 1 << 60):
+            self.assert_error("bad_request", self.start, client, grace_ms=bad)
+
     def test_one_that_ends_before_it_is_ready_is_told_with_its_words(self):
         client = self.client()
         cases = [(["sh", "-c", "echo some last words >&2; exit 9"],

@@ -119,6 +119,41 @@ test_two = test_one
         self.assertIn("RuntimeError: session teardown", mine.stdout)
         self.assertIn("RuntimeError: module teardown", mine.stdout)
 
+    def test_a_teardown_may_take_long(self):
+        self.write("test_late.py", """
+            import pytest, time
+            @pytest.fixture(scope="session")
+            def session():
+                yield
+                time.sleep(6)
+                open("session-down", "w").close()
+            def test_one(session): pass
+        """)
+        self.assertEqual(self.ours().returncode, 0)
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "suite",
+                                                    "session-down")))
+
+    def test_a_teardown_that_ends_its_zygote_is_an_error(self):
+        self.write("test_late.py", """
+            import os, pytest
+            @pytest.fixture(scope="session")
+            def session():
+                yield
+                os.abort()
+            @pytest.fixture(scope="module")
+            def module():
+                yield
+                os._exit(0)
+            def test_one(session, module): pass
+            def test_two(session, module): pass
+        """)
+        mine = self.ours()
+        self.assertEqual(mine.returncode, 1, mine.stdout)
+        self.assertIn("2 passed, 2 errors", mine.stdout)
+        for what in ("the session", "test_late.py"):
+            self.assertIn(f"the zygote of {what} ended before its fixtures "
+                          "were torn down", mine.stdout)
+
     def test_such_an_error_is_told_as_that_of_the_last_test(self):
         self.write("test_late.py", """
             import logging, pytest, sys, warnings

@@ -569,8 +569,9 @@ class FixtureTest(PytestZygoteCase):
                                     "the session breaks")):
             zygote.stop()
             self.wait_for_end(zygote)
-            record, = page.read()
-            self.assertEqual(record.event, "teardown")
+            record, end = page.read()
+            self.assertEqual((record.event, end.event),
+                             ("teardown", "torn_down"))
             self.assertIn(text, record.failures[0].message)
 
     def wait_for_end(self, zygote):

@@ -115,6 +115,7 @@ ZygoteOptions MakeZygoteOptions(const Options& options) {
   zygote.replace = options.replace;
   zygote.audit_policy = options.audit_policy;
   zygote.entry_deadline = options.entry_deadline;
+  zygote.grace = options.grace;
   zygote.spares_min = options.spares_min;
   zygote.spares_max = options.spares_max;
   // The connection of this command ends with it.

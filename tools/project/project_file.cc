@@ -205,7 +205,8 @@ class Reader {
                  {"preload", Texts(options.preload)},
                  {"audit", Audited(options.audit_policy)},
                  {"spares", Spares(options.spares_min, options.spares_max)},
-                 {"entry-deadline", Duration(options.entry_deadline)}});
+                 {"entry-deadline", Duration(options.entry_deadline)},
+                 {"grace", Duration(options.grace)}});
     ReadTable(entry.value, key + ".", keys, problems_);
     if (options.entry_deadline.count() < 1 ||
         options.entry_deadline.count() > kMostEntryDeadlineMs) {

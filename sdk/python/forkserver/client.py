@@ -276,6 +276,8 @@ class Client(ServiceCalls):
         entry_deadline
                   seconds that a worker of it may take to reach its entry;
                   then it is killed, with the reason "fork_deadlock"
+        grace     seconds that it may take to end, once it is retired and
+                  nothing lives off it; then it is killed
         spares    (least, most): so many workers are forked in advance; a
                   request that meets one costs no fork
         binary    a text that stands for the program's version; by default its

@@ -80,6 +80,7 @@ class ZygoteOptions(ProcessOptions, total=False):
     replace: bool
     audit_policy: str
     entry_deadline: float
+    grace: float
     spares: Tuple[int, int]
     binary: Optional[str]
     args: bytes
@@ -98,7 +99,7 @@ _WORKER = dict(_PROCESS, stdin=None, stdout=None, stderr=None, name="",
 _FORK = dict(_WORKER, argv=(), args=b"", result=None)
 _ZYGOTE = dict(_PROCESS, preload=(), parent="", freeze=(), keep=False,
                replace=False, audit_policy="refuse", entry_deadline=10.0,
-               spares=(0, 0), binary=None, args=b"")
+               grace=5.0, spares=(0, 0), binary=None, args=b"")
 
 
 class Options:
@@ -204,7 +205,8 @@ def prepare_zygote(name: Any, argv: Any,
                        audit_policy=to_text(options.audit_policy,
                                             "audit_policy"),
                        entry_deadline_ms=milliseconds(options.entry_deadline,
-                                                      "entry_deadline"))
+                                                      "entry_deadline"),
+                       grace_ms=milliseconds(options.grace, "grace"))
     body.spares_min, body.spares_max = _spares(options.spares)
     if options.binary is None:
         body.binary = fingerprint(setup)

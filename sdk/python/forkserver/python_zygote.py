@@ -48,8 +48,8 @@ def start(client: "Client", name: str, preload: Sequence[str] = (), *,
                    {"thread": pattern, "library": pattern, "module": pattern}
     auto_reload    rebuild it before a call or fork when source files that it
                    loaded have changed
-    keep, replace, audit_policy, entry_deadline, spares, freeze, env, cwd, umask,
-    limits, nice, cpus, io_priority, oom_score_adj, no_new_privs, group, fds
+    keep, replace, audit_policy, entry_deadline, grace, spares, freeze, env, cwd,
+    umask, limits, nice, cpus, io_priority, oom_score_adj, no_new_privs, group, fds
                    as in Client.start_zygote()
 
     Raises ZygoteFailed (a preload step raised: the message has its traceback),

@@ -171,6 +171,7 @@ preload = ["fonts", "colors"]
 audit = "warn"
 spares = "1:4"
 entry-deadline = "2s"
+grace = "1m"
 cwd = "/srv"
 )");
   REQUIRE(project.zygotes.size() == 2);
@@ -182,6 +183,7 @@ cwd = "/srv"
   CHECK(render.spares_min == 1);
   CHECK(render.spares_max == 4);
   CHECK(render.entry_deadline.count() == 2000);
+  CHECK(render.grace.count() == 60'000);
   CHECK(render.cwd == "/srv");
   CHECK(render.keep);
   CHECK(render.project == "/p/forkserver.toml");

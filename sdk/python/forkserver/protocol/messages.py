@@ -151,6 +151,7 @@ class ZygoteStart(Message):
     replace: bool = optional(BOOLEAN, False)
     audit_policy: str = optional(choice("refuse", "warn", "allow"), "refuse")
     entry_deadline_ms: int = optional(INTEGER, 10_000)
+    grace_ms: int = optional(INTEGER, 5000)
     spares_min: int = optional(INTEGER, 0)
     spares_max: int = optional(INTEGER, 0)
     project: str = optional(TEXT, "")

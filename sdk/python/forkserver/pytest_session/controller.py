@@ -237,6 +237,9 @@ class Controller:
         for event in events:
             if event[0] in ("report", "warning"):
                 self._replay.replay(*event)
+            elif event[0] == "lost":
+                self._config.hook.pytest_runtest_logreport(
+                    report=_report_lost(event[1]))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         unsafe = self._zygotes.notes if self._zygotes is not None else []
@@ -268,6 +271,14 @@ class Controller:
                 pass
         if self._client is not None:
             self._client.close()
+
+
+def _report_lost(what: str) -> Any:
+    return pytest.TestReport(
+        nodeid=what, location=(what, None, what), keywords={},
+        outcome="failed", when="teardown",
+        longrepr=f"the zygote of {what} ended before its fixtures were torn "
+                 "down")
 
 
 def _describe_interrupt(event: Any) -> str:

@@ -138,6 +138,7 @@ def _tear_down(warm: Warmed) -> None:
 def _finish_file(warm: Warmed) -> None:
     """At the end of a zygote for a file."""
     _tear_down(warm)
+    warm.plugin.events.send("torn_down")
     coverage_relay.finish()
 
 
@@ -147,5 +148,6 @@ def _finish(warm: Warmed) -> None:
         django_databases.drop_clones(warm.session,
                                      warm.config.workerinput["workercount"])
     _tear_down(warm)
+    warm.plugin.events.send("torn_down")
     session.finish(warm)
     coverage_relay.finish()

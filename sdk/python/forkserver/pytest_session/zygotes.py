@@ -21,6 +21,8 @@ from forkserver.sentinel import open_sentinel
 _HOST = "forkserver.pytest_session.zygote"
 # How often fixtures may turn out not to be fork-safe, one because of another.
 _ATTEMPTS = 10
+# For the tear-down of fixtures. pytest itself waits for ever.
+_TEAR_DOWN_SECONDS = 3600
 
 
 # Options that pytest-random-order and pytest-randomly want in all processes, and
@@ -40,8 +42,9 @@ class _Node:
 class _Started:
     """A zygote that runs, with the file that its events are in."""
 
-    def __init__(self, zygote: Any, record: IO[bytes]) -> None:
+    def __init__(self, zygote: Any, what: str, record: IO[bytes]) -> None:
         self.zygote = zygote
+        self._what = what
         self._record = record
         self._sentinel = open_sentinel(zygote.info.pid)
         self._seen = len(self.events())
@@ -57,11 +60,13 @@ class _Started:
 
     def await_end(self) -> List[Any]:
         """Blocks until it has torn down its fixtures. Returns what it told
-        meanwhile."""
+        meanwhile, and "lost" if it did not come to its end."""
         select.select([self._sentinel], [], [])
         os.close(self._sentinel)
         events = self.events()[self._seen:]
         self._record.close()
+        if not any(event[0] == "torn_down" for event in events):
+            events.append(["lost", self._what])
         return events
 
 
@@ -146,6 +151,7 @@ class Zygotes:
                 zygote = self._client.zygote(
                     name, preload=["forkserver.pytest_session.worker",
                                    f"{_HOST}:{step}"],
+                    grace=_TEAR_DOWN_SECONDS,
                     env=self._environment,
                     fds={1: 1, 2: 2, event_pipe.CHILD_FD: record,
                          event_pipe.REQUEST_FD: request_file}, **options)
@@ -155,7 +161,7 @@ class Zygotes:
             if not any(event[0] == "unsafe" for event in events):
                 _raise_as_pytest(events, error)
             return events
-        started = _Started(zygote, record)
+        started = _Started(zygote, file or "the session", record)
         if file:
             self._files[file].started = started
         else:

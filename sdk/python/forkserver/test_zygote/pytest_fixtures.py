@@ -13,6 +13,7 @@ left to the workers. What comes of it is on a report page, `report_fd`:
     event "unsafe"    `test` is the key of a fixture that no worker could use;
                       the zygote fails, another one is to leave it out
     event "teardown"  something was raised when fixtures were torn down
+    event "torn_down" that is over
 """
 
 import functools
@@ -88,6 +89,7 @@ def _tear_down(warm: Any, page: ReportPage) -> None:
             parts += [f"----- {title} -----", content]
         page.note(TestProgress("teardown",
                                failures=[TestFailure("\n".join(parts))]))
+    page.note(TestProgress("torn_down"))
     measuring.finish()
 
 

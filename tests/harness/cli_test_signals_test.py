@@ -4,8 +4,10 @@ import os
 import signal
 import time
 import unittest
+from xml.etree import ElementTree
 
-from harness_fixture import HarnessTestCase, alive, read_file, wait_for
+from harness_fixture import (HarnessTestCase, Outcome, alive, read_file,
+                             wait_for)
 
 
 def state(pid):
@@ -67,6 +69,52 @@ class InterruptTest(HarnessTestCase):
         outcome = self.finish(process)
         self.assertEqual(outcome.code, 130)
         self.assertEqual(outcome.summary["failed"], 1)
+
+
+class SetUpTest(HarnessTestCase):
+    """Targets are set up before the first test runs."""
+
+    # Is asked for its tests, and answers never.
+    LISTS = "echo $$ >$PROJECT/pid; sleep 600"
+
+    def interrupt(self, number, *arguments):
+        self.script("lists", self.LISTS)
+        process = self.start_cli("test", *arguments, "--framework", "gtest",
+                                 "./lists", cwd=self.project)
+        pid = self.pid_in("pid")
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, stdout + stderr)
+        self.assert_ends(pid)
+        os.unlink(self.path("pid"))
+        return stdout, stderr
+
+    def test_a_signal_ends_it_with_a_report(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                stdout, stderr = self.interrupt(number, "--json", "--junit",
+                                                "junit.xml")
+                summary = Outcome(130, stdout, stderr).summary
+                self.assertTrue(summary["interrupted"])
+                self.assertEqual(summary["exit_code"], 130)
+                self.assertIn("./lists: interrupted while it was set up",
+                              summary["errors"])
+                junit = ElementTree.parse(self.path("junit.xml")).getroot()
+                self.assertEqual(junit.get("errors"), "1")
+
+    def test_a_listing_is_interrupted_too(self):
+        stdout, stderr = self.interrupt(signal.SIGINT, "--list")
+        self.assertEqual(stdout, "")
+        self.assertIn("./lists: interrupted while it was set up", stderr)
+
+    def test_tests_that_were_ready_have_not_run(self):
+        self.script("ready", "case $* in *list_tests*) printf 'S.\\n  t\\n';;\n"
+                    "*) touch $PROJECT/ran;; esac")
+        stdout, stderr = self.interrupt(signal.SIGINT, "--json", "./ready")
+        outcome = Outcome(130, stdout, stderr)
+        self.assertEqual(len(outcome.plan["tests"]), 1)
+        self.assertEqual(outcome.summary["not_run"], 1)
+        self.assertFalse(os.path.exists(self.path("ran")))
 
 
 class SuspendTest(HarnessTestCase):

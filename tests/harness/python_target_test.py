@@ -2,11 +2,15 @@
 where these have one, and the right ones where they hang, crash or believe what
 they are told."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import unittest
+from xml.etree import ElementTree
 
+from daemon_fixture import wait_for
 from python_target_case import FRAMEWORKS, PythonTargetCase, needs_pytest
 
 ENDS = '''
@@ -157,6 +161,29 @@ class VerdictTest(PythonTargetCase):
                           for name, verdict in run.verdicts.items()},
                          {"a": "pass", "b": "crash", "c": "pass"})
 
+    def test_what_a_shared_worker_leaves_is_no_flaky_test(self):
+        self.write("test_shared.py", '''
+            import subprocess, unittest
+            class One(unittest.TestCase):
+                def test_a(self):
+                    subprocess.Popen(["sleep", "600"], start_new_session=True,
+                                     stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+                def test_b(self): pass
+                @unittest.skip("not today")
+                def test_c(self): pass
+        ''')
+        run = self.harness("test_shared.py", "--isolate", "file", "--retries",
+                           "2")
+        self.assertEqual({name[-1]: verdict
+                          for name, verdict in run.verdicts.items()},
+                         {"a": "pass", "b": "leak", "c": "skip"})
+        self.assertEqual(run.code, 1)
+        attempt = run.attempt("test_b")
+        self.assertIn("by it or another test of its worker",
+                      attempt["reason"])
+        self.assertIn("sleep 600", attempt["leaked"][0])
+
     def test_retries_make_a_flaky_test_of_one_that_passes_then(self):
         self.write("test_flaky.py", '''
             import os, unittest
@@ -247,6 +274,108 @@ class PytestTest(PythonTargetCase):
         self.assertEqual(list(run.verdicts.values()), ["pass"])
         self.assertEqual(run.code, 1)
         self.assertIn("it breaks at its end", run.errors)
+
+    def write_slow_fixtures(self):
+        self.write("test_it.py", '''
+            import os
+            import pytest
+            import time
+
+            def note(what):
+                with open(os.path.join(os.environ["FLAGS"], what), "w") as f:
+                    f.write(what)
+
+            def stand(what):
+                note(what)
+                go = os.path.join(os.environ["FLAGS"], "go-" + what)
+                while not os.path.exists(go):
+                    time.sleep(0.01)
+
+            @pytest.fixture(scope="session")
+            def first():
+                stand("up")
+                yield
+                stand("ending")
+                note("down")
+            def test_one(first): note("ran")
+        ''')
+
+    def let_go(self, flag):
+        with open(os.path.join(self.flags, "go-" + flag), "w"):
+            pass
+
+    def interrupt(self, *flags, stuck=False):
+        """A run that gets a signal when each of these is there, and goes on
+        then; `stuck`: but from the last."""
+        run = self.start_cli("test", "--json", "--python", sys.executable,
+                             "--junit", os.path.join(self.flags, "junit"),
+                             "test_it.py", cwd=self.suite)
+        for flag in flags:
+            wait_for(lambda flag=flag: self.is_noted(flag), flag)
+            run.send_signal(signal.SIGINT)
+            if not (stuck and flag == flags[-1]):
+                self.let_go(flag)
+        stdout, stderr = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130, stdout + stderr)
+        junit = ElementTree.parse(os.path.join(self.flags, "junit")).getroot()
+        self.assertEqual(junit.get("errors"), "1")
+        return json.loads(stdout.splitlines()[-1])
+
+    def is_noted(self, flag):
+        return os.path.exists(os.path.join(self.flags, flag))
+
+    def test_fixtures_that_are_set_up_at_a_signal_are_torn_down(self):
+        self.write_slow_fixtures()
+        self.let_go("ending")
+        summary = self.interrupt("up")
+        self.assertEqual((summary["not_run"], summary["errors"]), (1, []))
+        self.assertTrue(self.is_noted("down"))
+        self.assertFalse(self.is_noted("ran"))
+
+    def test_fixtures_that_are_torn_down_at_a_signal_go_on(self):
+        self.write_slow_fixtures()
+        self.let_go("up")
+        summary = self.interrupt("ending")
+        self.assertEqual((summary["passed"], summary["errors"]), (1, []))
+        self.assertTrue(self.is_noted("down"))
+
+    def test_the_second_signal_ends_fixtures(self):
+        self.write_slow_fixtures()
+        summary = self.interrupt("up", "ending", stuck=True)
+        self.assertIn("fixtures of the session were not torn down, as the run "
+                      "was ended", summary["errors"][0])
+        self.assertFalse(self.is_noted("down"))
+        self.let_go("ending")  # in the daemon, which the test has not ended
+
+    def test_a_fixture_that_ends_its_zygote_fails_the_run(self):
+        self.write("test_it.py", '''
+            import os
+            import pytest
+            @pytest.fixture(scope="session")
+            def ending():
+                yield
+                os._exit(0)
+            def test_one(ending): pass
+        ''')
+        run = self.harness("test_it.py")
+        self.assertEqual(run.code, 1)
+        self.assertIn("the zygote of the session ended before its fixtures "
+                      "were torn down", run.errors)
+
+    def test_a_teardown_may_take_long(self):
+        self.write("test_it.py", '''
+            import os
+            import pytest
+            import time
+            @pytest.fixture(scope="session")
+            def slow():
+                yield
+                time.sleep(6)
+                open(os.path.join(os.environ["FLAGS"], "down"), "w").close()
+            def test_one(slow): pass
+        ''')
+        self.assertEqual(self.harness("test_it.py").code, 0)
+        self.assertTrue(os.path.exists(os.path.join(self.flags, "down")))
 
     def test_a_fixture_that_cannot_be_forked_is_named_and_each_has_it(self):
         self.write("test_it.py", '''

@@ -20,6 +20,17 @@ class SignalPipe {
   SignalPipe& operator=(SignalPipe&&) = delete;
   ~SignalPipe();
 
+  // One more.
+  void Catch(int signal);
+
+  // A program that blocks in calls over `socket` cannot look at the pipe: a
+  // SIGINT, SIGTERM or SIGHUP that is caught shuts it down as well, so that
+  // they fail, and the next does what it does by default. `let_pass`: so many
+  // of them do nothing yet. -1: none does.
+  static void EndCallsOver(int socket, int let_pass = 0);
+  // One has shut it down.
+  static bool HasEndedCalls();
+
   // Readable when Take has something. Owned by this object.
   int descriptor() const { return read_end_.get(); }
   // Does once what `signal`, one of those that are caught, does by default.

@@ -95,7 +95,9 @@ void JunitReporter::OnTestEnded(const TestResult& result) {
 void JunitReporter::AddNotRun(const RunSummary& summary) {
   std::string why = "not run";
   if (!summary.stopped_because.empty()) why += ": " + summary.stopped_because;
-  if (summary.interrupted) why += ": interrupted";
+  if (summary.interrupted && summary.stopped_because.empty()) {
+    why += ": interrupted";
+  }
   for (std::size_t i = 0; i < ended_.size(); ++i) {
     if (ended_[i]) continue;
     const TestCase& test = plan_->tests[i];
@@ -118,6 +120,21 @@ void JunitReporter::AddErrors(const RunSummary& summary) {
     ++suite.errors;
     AppendCase(kRunSuite, JunitErrorCase("run", kRunSuite, error));
   }
+  const bool is_green =
+      std::all_of(suites_.begin(), suites_.end(), [](const auto& each) {
+        return each.second.failures + each.second.errors == 0;
+      });
+  if (!is_green || (summary.not_run == 0 && !summary.interrupted)) return;
+  std::string what =
+      summary.interrupted ? "the run was interrupted" : "the run was stopped";
+  if (!summary.stopped_because.empty()) what += ": " + summary.stopped_because;
+  if (summary.not_run > 0) {
+    what += "; tests that were not run: " + std::to_string(summary.not_run);
+  }
+  Suite& suite = SuiteOf(kRunSuite);
+  ++suite.tests;
+  ++suite.errors;
+  AppendCase(kRunSuite, JunitErrorCase("run", kRunSuite, what));
 }
 
 void JunitReporter::WriteInOrder(const RunSummary& summary) {

@@ -272,8 +272,8 @@ void TerminalReporter::PrintEnd(const RunSummary& summary) {
   }
   const bool good = summary.exit_code == 0;
   std::string word = good ? "PASSED" : "FAILED";
-  if (summary.interrupted) word = "INTERRUPTED";
   if (summary.planned == 0) word = "NO TESTS";
+  if (summary.interrupted) word = "INTERRUPTED";
   std::string line =
       Painted(look_, good ? Paint::kGreen : Paint::kBoldRed, word);
   line += "  " + Counts(summary) + "  of " + Grouped(summary.planned) +

@@ -74,11 +74,22 @@ Judgement JudgeWord(const WorkerEnd& end, const FrameworkWord& word,
     return Say(Verdict::kInfrastructure,
                "its framework said '" + word.status + "'");
   }
-  // Of several tests in a worker the last one is named.
-  if (is_last && !end.leaked.empty() && end.leaks == LeakPolicy::kFail) {
-    return Say(Verdict::kLeak, "left behind: " + end.leaked.front());
-  }
   return Say(Verdict::kPass);
+}
+
+// Of several tests in a worker nobody knows whose it is: the last one that
+// passed is named.
+void JudgeLeak(const WorkerEnd& end, std::vector<Judgement>& judgements) {
+  if (end.leaked.empty() || end.leaks != LeakPolicy::kFail) return;
+  for (auto each = judgements.rbegin(); each != judgements.rend(); ++each) {
+    if (each->verdict != Verdict::kPass) continue;
+    *each = Say(Verdict::kLeak,
+                (judgements.size() == 1
+                     ? "left behind: "
+                     : "left behind, by it or another test of its worker: ") +
+                    end.leaked.front());
+    return;
+  }
 }
 
 // The test that was under way, or about to begin, when the process ended.
@@ -172,6 +183,7 @@ std::vector<Judgement> Judge(const WorkerEnd& end, std::size_t tests) {
       judgements.push_back(JudgeMet(end, words[i]));
     }
   }
+  if (by_itself && words.back().ended) JudgeLeak(end, judgements);
   return judgements;
 }
 

@@ -85,6 +85,14 @@ Result<void> RunDaemon::Reconnect() {
   return ConnectToAny();
 }
 
+void RunDaemon::EndAtOnce() {
+  if (!private_) return;
+  // The second says that it is not to wait. Not the same one: two that are
+  // pending would be one.
+  ::kill(pid_, SIGTERM);
+  ::kill(pid_, SIGINT);
+}
+
 RunDaemon::~RunDaemon() {
   if (!private_ || !client_) return;
   const UniqueFd process = OpenProcess(pid_);

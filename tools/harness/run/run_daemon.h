@@ -36,6 +36,10 @@ class RunDaemon {
   bool is_private() const { return private_; }
   pid_t pid() const { return pid_; }
 
+  // A private one: it ends with all that it has, now. Its connection may be
+  // lost.
+  void EndAtOnce();
+
   // After a lost connection: to the same daemon if it still serves, or to a
   // new private one.
   Result<void> Reconnect();

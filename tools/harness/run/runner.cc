@@ -26,10 +26,12 @@ std::vector<Needs> NeedsOf(const std::vector<Rules>& rules) {
 }  // namespace
 
 Runner::Runner(RunnerOptions options, RunDaemon& daemon,
+               cli::SignalPipe& signals,
                const std::vector<std::unique_ptr<Target>>& targets,
                const PlannedRun& planned, Reporter& reporters)
     : options_(std::move(options)),
       daemon_(daemon),
+      signals_(signals),
       targets_(targets),
       plan_(planned.plan),
       groups_(planned.groups),
@@ -62,11 +64,8 @@ Result<void> Runner::Begin() {
   poll_set_.emplace(*std::move(poll_set));
   null_ = UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_) return SystemError("open(/dev/null)", errno);
-  Result<cli::SignalPipe> signals =
-      cli::SignalPipe::Open({SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1});
-  if (!signals) return signals.error();
-  signals_.emplace(*std::move(signals));
-  if (auto added = poll_set_->Add(signals_->descriptor(), kSignalsToken);
+  signals_.Catch(SIGTSTP);
+  if (auto added = poll_set_->Add(signals_.descriptor(), kSignalsToken);
       !added) {
     return added;
   }
@@ -200,7 +199,7 @@ Result<void> Runner::Turn() {
       // A loss has been told to the callbacks of everything that is under way.
       if (!daemon_.client().Process()) connection_lost_ = true;
     } else if (event.token == kSignalsToken) {
-      for (const int signal : signals_->Take()) OnSignal(signal);
+      for (const int signal : signals_.Take()) OnSignal(signal);
     } else if (event.token == kKeysToken) {
       OnKeys();
     } else {

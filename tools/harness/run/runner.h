@@ -2,7 +2,7 @@
 // forkserverd, the output of the tests, signals, the keyboard and the clock.
 //
 // Active: Run blocks until every planned test has its verdict or the run was
-// ended. Signals are caught while it runs; see OnSignal.
+// ended, also by a signal; see OnSignal.
 #pragma once
 
 #include <forkserver/result.h>
@@ -57,8 +57,9 @@ struct RunnerOptions {
 
 class Runner {
  public:
-  // All are borrowed, and outlive this object.
-  Runner(RunnerOptions options, RunDaemon& daemon,
+  // All are borrowed, and outlive this object. `signals`: SIGINT, SIGTERM,
+  // SIGHUP and SIGUSR1; of the others it catches what it needs.
+  Runner(RunnerOptions options, RunDaemon& daemon, cli::SignalPipe& signals,
          const std::vector<std::unique_ptr<Target>>& targets,
          const PlannedRun& planned, Reporter& reporters);
   ~Runner();
@@ -160,6 +161,7 @@ class Runner {
 
   RunnerOptions options_;
   RunDaemon& daemon_;
+  cli::SignalPipe& signals_;
   const std::vector<std::unique_ptr<Target>>& targets_;
   const RunPlan& plan_;
   const std::vector<std::vector<std::size_t>>& groups_;
@@ -173,7 +175,6 @@ class Runner {
   std::vector<std::size_t> free_slots_;
   std::optional<PollSet> poll_set_;
   std::vector<PollSet::Event> events_;
-  std::optional<cli::SignalPipe> signals_;
   std::optional<Keyboard> keyboard_;
   int watched_keyboard_ = -1;
   std::optional<OrphanSearch> orphans_;

@@ -51,6 +51,9 @@ void Runner::FinishTest(Slot& slot, std::size_t at,
   again.tests = {test};
   again.copy = unit.copy;
   again.target = unit.target;
+  // What another attempt of one test says of what all of them left is nothing.
+  const bool is_shared =
+      attempt.verdict == Verdict::kLeak && unit.tests.size() > 1;
   bool try_again = false;
   if (judgement.outcome == Judgement::Outcome::kLost) {
     must_revive_[unit.target] = true;
@@ -65,7 +68,7 @@ void Runner::FinishTest(Slot& slot, std::size_t at,
       attempt.verdict = Verdict::kCrash;
       attempt.reason += ", each time that this test ran";
     }
-  } else if (IsUnsuccessful(attempt.verdict) && !stopping_ &&
+  } else if (IsUnsuccessful(attempt.verdict) && !is_shared && !stopping_ &&
              !slot.end.cancelled && unit.tries <= rules_[test].retries) {
     try_again = true;
     again.tries = unit.tries + 1;
@@ -124,8 +127,13 @@ Attempt Runner::MakeAttempt(Slot& slot, std::size_t at,
     AppendTo(attempt.out, slot.end.report.tests[at].out);
     AppendTo(attempt.err, slot.end.report.tests[at].err);
   }
-  if (at + 1 == slot.tests.size()) attempt.leaked = slot.end.leaked;
-  if (attempt.verdict != Verdict::kPass && slot.end.record) {
+  if (attempt.verdict == Verdict::kLeak || at + 1 == slot.tests.size()) {
+    attempt.leaked = slot.end.leaked;
+  }
+  const bool by_its_word =
+      attempt.verdict == Verdict::kPass || attempt.verdict == Verdict::kFail ||
+      attempt.verdict == Verdict::kSkip || attempt.verdict == Verdict::kLeak;
+  if (!by_its_word && slot.end.record) {
     attempt.backtrace = backtraces_.Describe(*slot.end.record);
   }
   attempt.exit = slot.end.record;

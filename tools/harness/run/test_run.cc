@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/forkserver/signal_pipe.h"
 #include "tools/harness/bazel/bazel_protocol.h"
 #include "tools/harness/plan/durations.h"
 #include "tools/harness/plan/last_run.h"
@@ -33,6 +35,10 @@ constexpr int kFailures = 1;
 constexpr int kUsage = 2;
 constexpr int kNoTests = 4;
 constexpr int kInfrastructure = 125;
+constexpr int kInterrupted = 130;
+
+// A signal ends that sooner.
+constexpr std::chrono::minutes kFinishPatience{10};
 
 using Targets = std::vector<std::unique_ptr<Target>>;
 
@@ -64,9 +70,16 @@ class Run {
 
   int Go() {
     if (!ReadSettings() || !OpenReports()) return kUsage;
-    if (!OpenState() || !Connect()) return kInfrastructure;
+    if (!OpenState() || !Connect() || !CatchSignals()) return kInfrastructure;
     if (!FindTargets()) return kUsage;
     Prepare();
+    if (!IsRun()) {
+      if (WasInterrupted()) {
+        daemon_->EndAtOnce();
+        return kInterrupted;
+      }
+      signals_.reset();
+    }
     planned_ = MakePlan(settings_, std::move(tests_), durations_, last_run_);
     planned_.plan.run_id = MakeRunId();
     planned_.plan.begun_unix_ms = UnixMilliseconds();
@@ -193,10 +206,33 @@ class Run {
     return true;
   }
 
+  // Before and after the tests everything waits for the daemon.
+  bool CatchSignals() {
+    auto signals = cli::SignalPipe::Open({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
+    if (!signals) return Check(signals.error());
+    signals_.emplace(*std::move(signals));
+    cli::SignalPipe::EndCallsOver(daemon_->client().descriptor());
+    return true;
+  }
+
+  bool WasInterrupted() {
+    for (const int signal : signals_->Take()) {
+      // Of SIGUSR1 there is nothing to show; SIGTSTP is the runner's.
+      if (signal != SIGUSR1 && signal != SIGTSTP) interrupted_ = true;
+    }
+    return interrupted_;
+  }
+
   // A target that cannot be made ready does not keep the others from running.
   void Prepare() {
     for (const auto& target : targets_) {
       auto ready = target->Prepare(daemon_->client());
+      if (WasInterrupted()) {
+        errors_.push_back(target->label() +
+                          ": interrupted while it was set up");
+        if (!IsRun()) request_.print_error(errors_.back());
+        return;
+      }
       if (!ready) {
         errors_.push_back(target->label() + ": " + ready.error().ToString());
         if (!IsRun()) request_.print_error(errors_.back());
@@ -257,17 +293,23 @@ class Run {
                                    std::move(last_run_), last_run_path_));
     reporters_.OnRunBegan(planned_.plan);
     PlanTargets();
-    Runner runner(options, *daemon_, targets_, planned_, reporters_);
-    Result<RunSummary> ran = runner.Run();
     RunSummary summary;
-    if (ran) {
-      summary = *std::move(ran);
+    summary.planned = summary.not_run = planned_.plan.tests.size();
+    if (WasInterrupted()) {
+      summary.stopped_because = "interrupted before the first of them began";
     } else {
-      summary.planned = planned_.plan.tests.size();
-      summary.not_run = summary.planned;
-      errors_.push_back(ran.error().ToString());
+      cli::SignalPipe::EndCallsOver(-1);
+      Runner runner(options, *daemon_, *signals_, targets_, planned_,
+                    reporters_);
+      Result<RunSummary> ran = runner.Run();
+      if (ran) {
+        summary = *std::move(ran);
+      } else {
+        errors_.push_back(ran.error().ToString());
+      }
     }
-    FinishTargets(summary.interrupted);
+    FinishTargets(summary.interrupted || interrupted_);
+    summary.interrupted = summary.interrupted || WasInterrupted();
     for (const auto* list : {&errors_, &broken_}) {
       summary.errors.insert(summary.errors.end(), list->begin(), list->end());
     }
@@ -283,7 +325,11 @@ class Run {
     return summary.exit_code;
   }
 
+  // What is set up here is torn down in the end: a first signal lets it be.
   void PlanTargets() {
+    if (WasInterrupted()) return;
+    cli::SignalPipe::EndCallsOver(daemon_->client().descriptor(),
+                                  /*let_pass=*/1);
     for (const auto& target : targets_) {
       std::vector<const TestCase*> tests;
       for (const TestCase& test : planned_.plan.tests) {
@@ -291,16 +337,26 @@ class Run {
       }
       if (tests.empty()) continue;
       auto planned = target->Plan(daemon_->client(), tests);
-      if (planned) continue;
-      errors_.push_back(target->label() + ": " + planned.error().ToString());
+      if (cli::SignalPipe::HasEndedCalls()) {
+        errors_.push_back(target->label() +
+                          ": interrupted while its fixtures were set up; they "
+                          "are not torn down");
+      } else if (!planned) {
+        errors_.push_back(target->label() + ": " + planned.error().ToString());
+      }
+      if (WasInterrupted()) return;
     }
   }
 
-  // What goes wrong now is a failure of the tests, as what did not load.
+  // What goes wrong now is a failure of the tests, as what did not load. The
+  // second signal of the run ends it.
   void FinishTargets(bool interrupted) {
-    const std::chrono::seconds patience(interrupted ? 2 : 60);
+    if (!cli::SignalPipe::HasEndedCalls()) {
+      cli::SignalPipe::EndCallsOver(daemon_->client().descriptor(),
+                                    interrupted ? 0 : 1);
+    }
     for (const auto& target : targets_) {
-      TargetEnd end = target->Finish(daemon_->client(), patience);
+      TargetEnd end = target->Finish(daemon_->client(), kFinishPatience);
       for (const std::string& note : end.notes) {
         reporters_.OnWarning(target->label() + ": " + note);
       }
@@ -308,6 +364,7 @@ class Run {
         broken_.push_back(target->label() + ": " + error);
       }
     }
+    if (cli::SignalPipe::HasEndedCalls()) daemon_->EndAtOnce();
   }
 
   const TestRunRequest& request_;
@@ -323,6 +380,8 @@ class Run {
   std::string last_run_path_;
   std::optional<RunFolder> folder_;
   std::optional<RunDaemon> daemon_;
+  std::optional<cli::SignalPipe> signals_;
+  bool interrupted_ = false;  // before the tests began, or after them
   std::vector<TestCase> tests_;
   PlannedRun planned_;
   std::vector<std::string> errors_;  // targets that could not be made ready

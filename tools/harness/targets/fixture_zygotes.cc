@@ -24,6 +24,8 @@ constexpr int kEndFd = 5;
 constexpr int kAttempts = 10;
 // More zygotes of files than these are not kept for tests to come.
 constexpr int kMostFiles = 24;
+// What Finish gives up is not left to itself for longer.
+constexpr std::chrono::minutes kGrace{10};
 
 // A file without a name that begins with `bytes`.
 Result<UniqueFd> FileOf(const std::string& bytes) {
@@ -43,6 +45,11 @@ Result<UniqueFd> FileOf(const std::string& bytes) {
     written += static_cast<std::size_t>(size);
   }
   return fd;
+}
+
+bool IsLost(Client& client) {
+  pollfd connection{client.descriptor(), 0, 0};
+  return ::poll(&connection, 1, 0) > 0;
 }
 
 // Of a node id, the node id of its file.
@@ -130,6 +137,7 @@ std::unique_ptr<FixtureZygotes::Zygote> FixtureZygotes::Prepare(
 
   options.name = zygote->name;
   options.parent = parent;
+  options.grace = kGrace;
   options.preload = {kSteps + step};
   options.env = options_.env;
   options.cwd = options_.cwd;
@@ -287,10 +295,16 @@ void FixtureZygotes::Collect(std::vector<std::string>& errors, int timeout_ms) {
     }
     auto records = ending_[i]->page->Read();
     if (!records) continue;
+    bool torn_down = false;
     for (const protocol::TestProgress& record : *records) {
+      if (record.event == "torn_down") torn_down = true;
       if (record.event != "teardown" || record.failures.empty()) continue;
       errors.push_back("tear-down of fixtures of " + ending_[i]->what + ":\n" +
                        record.failures.front().message);
+    }
+    if (!torn_down) {
+      errors.push_back("the zygote of " + ending_[i]->what +
+                       " ended before its fixtures were torn down");
     }
   }
   ending_ = std::move(left);
@@ -320,13 +334,16 @@ std::vector<std::string> FixtureZygotes::Finish(
   while (!ending_.empty()) {
     const std::int64_t left_ms =
         (deadline_ns - MonotonicNanoseconds()) / 1'000'000;
-    if (left_ms <= 0) break;
+    if (left_ms <= 0 || IsLost(client)) break;
     Collect(errors_, static_cast<int>(left_ms));
   }
+  const std::string why =
+      IsLost(client)
+          ? ", as the run was ended"
+          : " within " + std::to_string(patience.count() / 1000) + " s";
   for (const auto& zygote : ending_) {
-    errors_.push_back("fixtures of " + zygote->what +
-                      " were not torn down within " +
-                      std::to_string(patience.count() / 1000) + " s");
+    errors_.push_back("fixtures of " + zygote->what + " were not torn down" +
+                      why);
   }
   ending_.clear();
   return std::exchange(errors_, {});

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -17,6 +19,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kVersion = 1;
+// What nobody has used for so long is of a zygote that has ended.
+constexpr std::chrono::hours kForgotten{7 * 24};
 
 // Paths and values may be any bytes, JSON is not: those that are no UTF-8 are
 // written as hex digits.
@@ -82,6 +86,24 @@ FileContent FileOf(const json& object) {
   return content;
 }
 
+// Each set of options has files of its own, and some differ in every run.
+void RemoveForgotten(const std::string& directory) {
+  const auto then = std::filesystem::file_time_type::clock::now() - kForgotten;
+  std::error_code failed;
+  std::filesystem::directory_iterator file(directory, failed);
+  for (; !failed && file != std::filesystem::directory_iterator();
+       file.increment(failed)) {
+    const std::string name = file->path().filename().string();
+    std::error_code ignored;
+    const bool is_ours = name.rfind("zygote-", 0) == 0 ||
+                         name.rfind("last-", 0) == 0 ||
+                         name.rfind("lock-", 0) == 0;
+    if (is_ours && file->last_write_time(ignored) < then && !ignored) {
+      std::filesystem::remove(file->path(), ignored);
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<ZygoteRecord> ReadZygoteRecord(const std::string& path) {
@@ -138,6 +160,8 @@ UniqueFd LockZygote(const std::string& directory, const std::string& digest) {
   while (fd && ::flock(fd.get(), LOCK_EX) != 0) {
     if (errno != EINTR) fd.Reset();
   }
+  if (fd) ::futimens(fd.get(), nullptr);  // it is used
+  RemoveForgotten(directory);
   return fd;
 }
 

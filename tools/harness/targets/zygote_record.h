@@ -28,6 +28,7 @@ Result<void> WriteZygoteRecord(const std::string& path,
 
 // Of runs that would start the same zygote one does, and the others wait until
 // what they are given is closed. Invalid if that cannot be: they do not wait.
+// Removes what of others has not been used for a week.
 UniqueFd LockZygote(const std::string& directory, const std::string& digest);
 
 }  // namespace forkserver::harness

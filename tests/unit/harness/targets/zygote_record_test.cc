@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 
 #include "tests/unit/harness/targets/scratch_folder.h"
@@ -137,6 +139,24 @@ TEST_CASE("a record of another version, or that was changed, is none") {
   CHECK_FALSE(with("\"=/build/tests\"", "\"xno hex\""));
   CHECK_FALSE(with("\"bytes\": 3", "\"bytes\": {}"));
   CHECK_FALSE(with("\"arguments\": [", "\"arguments\": [[], "));
+}
+
+TEST_CASE("what nobody has used for long is removed") {
+  const ScratchFolder folder;
+  const auto then = std::filesystem::file_time_type::clock::now() -
+                    std::chrono::hours(8 * 24);
+  for (const char* name : {"zygote-1", "zygote-1.files", "last-1", "lock-1",
+                           "lock-2", "durations"}) {
+    std::filesystem::last_write_time(folder.Write(name, ""), then);
+  }
+  folder.Write("zygote-3", "");
+  CHECK(LockZygote(folder.Path(""), "2"));
+  std::set<std::string> left;
+  for (const auto& file :
+       std::filesystem::directory_iterator(folder.Path(""))) {
+    left.insert(file.path().filename().string());
+  }
+  CHECK(left == std::set<std::string>{"durations", "lock-2", "zygote-3"});
 }
 
 TEST_CASE("a record that cannot be written is an error") {

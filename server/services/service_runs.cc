@@ -24,6 +24,7 @@ void Services::Launch(Service& service) {
   if (!service.asked) ++service.restarts;
   service.failure.clear();
   service.status.clear();
+  service.why.clear();
   service.launched = false;
   service.said_ready = false;
   service.run_begun_ns = MonotonicNanoseconds();

@@ -125,6 +125,7 @@ Result<void> Services::Save(Service& service) {
     }
     return {};
   }
+  if (auto made = MakeFolder(); !made) return made;
   protocol::SavedService saved;
   saved.boot = ReadBootId();
   saved.name = service.name;

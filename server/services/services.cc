@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxServices = 16384;
 constexpr std::size_t kMaxNameBytes = 64;
-// Longer than any run; keeps sums of times far from overflow.
-constexpr std::int64_t kMaxDurationMs = 10LL * 365 * 24 * 3600 * 1000;
 
 Error Bad(std::string message, std::string hint = {}) {
   return MakeError(error_code::kBadRequest, std::move(message),
@@ -375,6 +373,10 @@ void Services::BeginShutdown() {
   for (const std::uint64_t number : numbers) {
     if (Service* const service = ByNumber(number)) StopIfLast(*service);
   }
+  // Nothing happens any more to those that were stopped before.
+  for (auto& [name, service] : services_) {
+    if (service.state == ServiceState::kStopped) SaveOrSay(service);
+  }
 }
 
 void Services::StopIfLast(Service& service) {
@@ -456,6 +458,7 @@ void Services::On(Service& service, ServiceEvent event) {
       to_check_.push_back(service.number);
       break;
     case ServiceAction::kLaunch:
+      service.stop_grace_ms.reset();
       Launch(service);
       break;
     case ServiceAction::kStopTree:

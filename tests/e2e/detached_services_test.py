@@ -216,6 +216,21 @@ class EndedTest(DetachedTestCase):
         self.kill_and_start_again()
         wait_for(lambda: len(self.lines("count")) == 2, "another run")
 
+    def test_the_first_one_is_saved_without_complaint(self):
+        self.start_detached("job", "sleep", "1000")
+        self.assertEqual(self.service("job").get("why", ""), "")
+        self.cli("stop", "job")
+
+    def test_a_daemon_that_stops_in_order_leaves_none_behind(self):
+        self.start_detached("running", "sleep", "1000")
+        self.start_detached("stopped", "sleep", "1000")
+        self.cli("stop", "stopped")
+        self.assertEqual(self.cli("daemon", "stop").returncode, 0)
+        for name in ("running", "stopped"):
+            self.assertFalse(os.path.exists(self.saved(name)), name)
+        self.start_daemon()
+        self.assertEqual(self.cli_json("services"), [])
+
     def test_one_that_was_stopped_stays_stopped(self):
         self.start_detached("job", "sleep", "1000")
         self.cli("stop", "job")

@@ -490,6 +490,16 @@ class ZygoteTest(ProjectTestCase):
         self.assertEqual(outcomes["forked"]["error"],
                          "its zygote 'z' has failed")
         self.assertEqual(self.pids(), before)
+        # The next one that comes takes them along, whoever started it.
+        project.write(self.TEXT)
+        self.run_in(project, "up")
+        self.assertEqual(self.pids(), before)
+        outcomes = self.outcomes(project, "reload")
+        self.assertEqual(outcomes["forked"]["why"],
+                         "its zygote 'z' was replaced")
+        self.assertNotEqual(self.pids()["forked"], before["forked"])
+        self.assertEqual(set(self.actions(project, "reload").values()),
+                         {"keep"})
 
 
 class TwoProjectsTest(ProjectTestCase):

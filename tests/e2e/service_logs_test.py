@@ -180,7 +180,7 @@ class ServiceLogsTest(ServicesTestCase):
     def test_bad_times_and_names(self):
         self.start("job", "--", "true")
         result = self.cli("logs", "job", "--since", "yesterday")
-        self.assertEqual(result.returncode, 125)
+        self.assertEqual(result.returncode, 2)
         self.assertIn("yesterday", result.stderr)
         self.assertIn("unknown_service", self.cli("logs", "nobody").stderr)
 

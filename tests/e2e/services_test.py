@@ -153,6 +153,19 @@ class ReadyTest(ServicesTestCase):
         self.assertEqual(service["state"], "running")
         self.assertEqual(service["status"], "serving")
 
+    def test_what_a_run_says_is_shown_after_one_that_failed(self):
+        program = (self.notify(b"READY=1\nSTATUS=serving")
+                   + ";import time;time.sleep(1000)")
+        self.start("job", "--ready", "notify", "--backoff", "0", "--",
+                   "/usr/bin/python3", "-c", program)
+        os.kill(self.service("job")["pid"], signal.SIGKILL)
+        wait_for(lambda: self.service("job")["runs"] == 2 and
+                 self.service("job")["state"] == "running", "another run")
+        service = self.service("job")
+        self.assertEqual((service["status"], service.get("why", "")),
+                         ("serving", ""))
+        self.assertIn("serving", self.cli("services").stdout)
+
     def test_not_ready_in_time_is_a_failure_that_says_so(self):
         result = self.cli("start", "job", "--ready", "notify", "--restart",
                           "no", "--ready-timeout", "100ms", "--", "sleep",
@@ -367,6 +380,17 @@ class StopTest(ServicesTestCase):
         self.assertFalse(alive(pid))
         self.assertEqual(self.daemon.wait(20), 0)
 
+    def test_a_daemon_that_stops_gives_each_its_own_grace(self):
+        ended = self.path("ended")
+        self.start("job", "--grace", "20s", "--ready", "fd", "--", "sh", "-c",
+                   f"trap 'sleep 0.5; echo job >>{ended}; exit' TERM;"
+                   " echo >&3; while :; do sleep 0.05; done")
+        # Of that stop only.
+        self.assertEqual(self.cli("stop", "job", "--grace", "0").returncode, 0)
+        self.start("job")
+        self.assertEqual(self.cli("daemon", "stop").returncode, 0)
+        self.assertEqual(self.daemon.wait(20), 0)
+        self.assertEqual(self.lines("ended"), ["job"])
 
     def test_a_daemon_that_stops_ends_them_in_order(self):
         ended = self.path("ended")

@@ -176,7 +176,11 @@ class Carrier {
       ZygoteOptions options = entry.options;
       options.replace = steps_[i].action == Action::kReplace;
       const auto started = client_.StartZygote(options);
-      if (!started) return Fail(i, started.error());
+      if (!started) {
+        // If there was one, it was retired for this one.
+        outcomes_[i].state.reset();
+        return Fail(i, started.error());
+      }
       outcomes_[i].state = std::string(NameOf(started->state));
       Finish(i);
     }

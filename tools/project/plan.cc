@@ -1,6 +1,7 @@
 #include "tools/project/plan.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -134,6 +135,24 @@ std::string WhyStart(ServiceState state) {
   }
 }
 
+// Ids of one run of a daemon are "RUN-NUMBER", in the order in which they were
+// given.
+bool IsOlder(const std::string& one, const std::string& other) {
+  const std::size_t at = one.rfind('-');
+  const std::size_t there = other.rfind('-');
+  if (at == std::string::npos || there == std::string::npos) return false;
+  if (one.compare(0, at, other, 0, there) != 0) return true;
+  return std::strtoull(one.c_str() + at + 1, nullptr, 10) <
+         std::strtoull(other.c_str() + there + 1, nullptr, 10);
+}
+
+// Its zygote was replaced after it had begun, and it was not restarted then:
+// the new zygote had failed.
+bool LivesOffAnOldZygote(const ServiceInfo& service, const Known& known) {
+  const ZygoteInfo* const zygote = FindZygote(known, service.zygote);
+  return zygote == nullptr || IsOlder(service.worker, zygote->id);
+}
+
 Step StepForService(const ServiceEntry& entry, const Known& known, bool reload,
                     const std::set<std::string>& replaced_zygotes) {
   const ServiceOptions& options = entry.options;
@@ -162,6 +181,11 @@ Step StepForService(const ServiceEntry& entry, const Known& known, bool reload,
       IsUp(state)) {
     return step(Action::kRestart,
                 "its zygote '" + options.zygote + "' is replaced");
+  }
+  if (reload && !options.zygote.empty() && IsUp(state) &&
+      LivesOffAnOldZygote(*service, known)) {
+    return step(Action::kRestart,
+                "its zygote '" + options.zygote + "' was replaced");
   }
   if (reload || IsAsWanted(state)) return step(Action::kKeep, "");
   return step(Action::kStart, WhyStart(state));

@@ -181,6 +181,34 @@ TEST_CASE("a zygote that is replaced takes its children and workers along") {
         "keep c\n");
 }
 
+TEST_CASE("what still lives off a zygote that was replaced is restarted") {
+  const Project project =
+      MakeProject({Service("old", {}, "z"), Service("new", {}, "z"),
+                   Service("off", {}, "z"), Service("adopted", {}, "z"),
+                   Service("orphan", {}, "gone")},
+                  {Zygote("z"), Zygote("gone")});
+  Known known;
+  known.services = {Info("old", kRunning), Info("new", kRunning),
+                    Info("off", kStopped), Info("adopted", kRunning),
+                    Info("orphan", kRunning)};
+  for (ServiceInfo& each : known.services) {
+    each.zygote = each.name == "orphan" ? "gone" : "z";
+  }
+  known.services[0].worker = "abc-9";
+  known.services[1].worker = "abc-11";
+  known.services[3].worker = "abb-11";
+  known.zygotes = {ZygoteOf("z")};
+  known.zygotes[0].id = "abc-10";
+  CHECK(Show(PlanReload(project, known)) ==
+        "keep zygote z\n"
+        "start zygote gone: it does not run\n"
+        "restart old: its zygote 'z' was replaced\n"
+        "keep new\n"
+        "keep off\n"
+        "restart adopted: its zygote 'z' was replaced\n"
+        "restart orphan: its zygote 'gone' was replaced\n");
+}
+
 TEST_CASE("down is the project's only, those who need others first") {
   Known known;
   known.services = {Info("db", kRunning), Info("cache", kRunning, {"db"}),

@@ -145,6 +145,11 @@ Result<PreparedSetup> PrepareSetup(const ProcessOptions& options,
                                    const std::vector<std::string>& argv) {
   PreparedSetup prepared;
   protocol::Setup& setup = prepared.setup;
+  if (argv.size() > protocol::kMaxArray) {
+    return BadRequest("argv has " + std::to_string(argv.size()) +
+                      " words, the limit is " +
+                      std::to_string(protocol::kMaxArray));
+  }
   for (std::size_t i = 0; i < argv.size(); ++i) {
     if (HasNul(argv[i])) {
       return BadRequest("argv[" + std::to_string(i) + "] holds a NUL byte");

@@ -207,7 +207,7 @@ Result<void> Launcher::LaunchProcess(ProcessKey key, protocol::Setup setup,
   Result<ExecLaunch> launch = ExecLaunch::Start(std::move(plan));
   if (!launch) {
     if (running.slot != nullptr) keeper_.GiveSlot(running.slot);
-    return failed(launch.error());
+    return failed(LaunchError(launch.error().step, launch.error()));
   }
   running.launched_ns = MonotonicNanoseconds();
   if (auto added = poll_set_.Add(launch->status_fd(),

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "sdk/base/unique_fd.h"
@@ -18,9 +19,17 @@ namespace forkserver::server {
 // As PrepareChildPlan checks.
 inline constexpr std::int64_t kMaxChildFd = 65535;
 
-// "launch_failed" of the daemon's own part.
-inline Error LaunchError(const char* step, const Error& cause) {
-  Error error = MakeError(error_code::kLaunchFailed, cause.message, cause.hint);
+// "launch_failed" of the daemon's own part, or "descriptor_limit".
+inline Error LaunchError(const std::string& step, const Error& cause) {
+  const bool none_left =
+      cause.error_number == EMFILE || cause.error_number == ENFILE;
+  Error error =
+      none_left
+          ? MakeError(error_code::kDescriptorLimit,
+                      "forkserverd has no descriptor left: " + cause.message,
+                      "end workers or clients, or raise the hard limit "
+                      "of open files")
+          : MakeError(error_code::kLaunchFailed, cause.message, cause.hint);
   error.step = step;
   error.error_number = cause.error_number;
   return error;

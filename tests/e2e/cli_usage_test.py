@@ -53,6 +53,20 @@ class UsageErrorTest(SandboxTestCase):
                              r"^forkserver: .*; see `forkserver.*--help`\n$")
             return result.stderr
 
+    def test_what_is_wrong_is_named(self):
+        for text, *arguments in (
+            ("a command is required",),
+            ("a command is required", "zygote"),
+            ("there is no command 'bogus'", "bogus"),
+            ("there is no command 'bogus'", "zygote", "bogus"),
+            ("there is no option '--bogus'", "--bogus"),
+            ("--restart: 'ever' is not one of no|on-failure|always",
+             "start", "x", "--restart", "ever", "--", "true"),
+            ("--audit: 'no' is not one of refuse|warn|allow",
+             "zygote", "start", "x", "--audit", "no", "--", "true"),
+        ):
+            self.assertIn(text, self.assert_usage_error(2, *arguments))
+
     def test_it_is_125_for_commands_that_exit_as_a_worker(self):
         for arguments in (
             ("run",),

@@ -110,7 +110,7 @@ class SpawnTest(BystanderTestCase):
                            ("cpu_max_percent", -1), ("timeout_ms", -1),
                            ("timeout_ms", 2**62),
                            ("grace_ms", -1), ("grace_ms", 2**62),
-                           ("name", "x" * 129)):
+                           ("name", "x" * 129), ("name", "a\0b")):
             error = self.assert_error("bad_request", client.spawn, ["true"],
                                       policy={key: value})
             self.assertIn(key, error.message)

@@ -300,6 +300,19 @@ CommandLine ParseCommandLine(int argc, char** argv) {
   } catch (const CLI::CallForVersion&) {
     PrintLine(std::string("forkserver ") + kVersion);
     return line;
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> rest = grammar.Selected().remaining();
+    std::string what = error.what();
+    if (grammar.SelectedCommand() == nullptr) {
+      what = "a command is required";
+      if (!rest.empty()) {
+        what = rest.front()[0] == '-' ? "there is no option '"
+                                      : "there is no command '";
+        what += rest.front() + "'";
+      }
+    }
+    line.exit_code = ReportUsageError(grammar, what);
+    return line;
   } catch (const CLI::ParseError& error) {
     line.exit_code = ReportUsageError(grammar, error.what());
     return line;

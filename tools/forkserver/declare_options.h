@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -121,15 +120,13 @@ inline void AddZygoteOptions(CLI::App& app, Options& options) {
       ->type_name("ZYGOTE");
   app.add_flag("--replace", options.replace,
                "Retire one of the same name that is not the same");
-  const std::map<std::string, AuditPolicy> policies = {
-      {"refuse", AuditPolicy::kRefuse},
-      {"warn", AuditPolicy::kWarn},
-      {"allow", AuditPolicy::kAllow}};
-  app.add_option("--audit", options.audit_policy,
-                 "What becomes of it if it is not known to be safe to fork: "
-                 "refuse, warn or allow (default: refuse)")
-      ->transform(CLI::CheckedTransformer(policies))
-      ->type_name("refuse|warn|allow");
+  AddChoice<AuditPolicy>(
+      app, "--audit", options.audit_policy,
+      {{"refuse", AuditPolicy::kRefuse},
+       {"warn", AuditPolicy::kWarn},
+       {"allow", AuditPolicy::kAllow}},
+      "What becomes of it if it is not known to be safe to fork: "
+      "refuse, warn or allow (default: refuse)");
   AddParsed(
       app, "--spares", ParseSpares,
       [&options](std::pair<int, int> spares) {
@@ -141,6 +138,8 @@ inline void AddZygoteOptions(CLI::App& app, Options& options) {
   AddDuration(app, "--entry-deadline", options.entry_deadline,
               "Kill a worker that has not reached its entry by then (default: "
               "10s)");
+  AddDuration(app, "--grace", options.grace,
+              "Between its end being due and KILL (default: 5s)");
 }
 
 inline void AddDaemonOptions(CLI::App& app, Options& options) {
@@ -236,7 +235,9 @@ inline void Declare(const Command& command, CLI::App& app, Options& options) {
                    "From that time on: 10m (ago) or 2026-11-22T16:33 (UTC)")
         ->type_name("TIME");
     app.add_option("-n,--lines", options.lines, "Only the last N lines")
-        ->check(CLI::NonNegativeNumber)
+        ->check([](const std::string& text) {
+          return text[0] == '-' ? "it must not be negative" : std::string();
+        })
         ->type_name("N");
   }
   if (has(kPsOptions)) {

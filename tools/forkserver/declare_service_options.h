@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,15 +25,12 @@ inline void AddMilliseconds(CLI::App& app, const std::string& name,
 }
 
 inline void AddKeepingOptions(CLI::App& app, ServicePolicy& policy) {
-  const std::map<std::string, RestartPolicy> restarts = {
-      {"no", RestartPolicy::kNo},
-      {"on-failure", RestartPolicy::kOnFailure},
-      {"always", RestartPolicy::kAlways}};
-  app.add_option("--restart", policy.restart,
-                 "When it ends: no, on-failure or always (default: "
-                 "on-failure)")
-      ->transform(CLI::CheckedTransformer(restarts))
-      ->type_name("no|on-failure|always");
+  AddChoice<RestartPolicy>(
+      app, "--restart", policy.restart,
+      {{"no", RestartPolicy::kNo},
+       {"on-failure", RestartPolicy::kOnFailure},
+       {"always", RestartPolicy::kAlways}},
+      "When it ends: no, on-failure or always (default: on-failure)");
   AddMilliseconds(app, "--backoff", policy.backoff_initial_ms,
                   "Before it starts again (default: 200ms)");
   app.add_option("--backoff-factor", policy.backoff_factor,

@@ -38,6 +38,32 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, Target& target,
       ->type_name("DURATION");
 }
 
+// One of some words, each of which stands for a value.
+template <typename Value>
+CLI::Option* AddChoice(
+    CLI::App& app, const std::string& name, Value& target,
+    const std::vector<std::pair<std::string, Value>>& choices,
+    const std::string& description) {
+  std::string words;
+  for (const auto& choice : choices) {
+    words += (words.empty() ? "" : "|") + choice.first;
+  }
+  return app
+      .add_option_function<std::string>(
+          name,
+          [=, &target](const std::string& word) {
+            for (const auto& choice : choices) {
+              if (choice.first != word) continue;
+              target = choice.second;
+              return;
+            }
+            throw CLI::ValidationError(name,
+                                       "'" + word + "' is not one of " + words);
+          },
+          description)
+      ->type_name(words);
+}
+
 // May be given several times, one value each time.
 inline CLI::Option* AddRepeatable(CLI::App& app, const std::string& name,
                                   std::vector<std::string>& target,

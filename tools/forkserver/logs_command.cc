@@ -71,7 +71,11 @@ int ShowLogs(const Options& options) {
   LogSelection selection;
   if (!options.since.empty()) {
     auto since = ParseSince(options.since, NowMicroseconds());
-    if (!since) return Fail(since.error());
+    if (!since) {
+      PrintError("--since: " + since.error().message +
+                 "; see `forkserver logs --help`");
+      return kUsage;
+    }
     selection.since_us = *since;
   }
   if (options.lines) {

@@ -48,6 +48,12 @@ TEST_CASE("streams that are not named are the caller's, or none") {
   CHECK(prepared->fds == std::vector<int>{2, 2});
 }
 
+TEST_CASE("more words than a request can carry are refused") {
+  const auto many = PrepareSetup({}, std::vector<std::string>(65'537, "x"));
+  REQUIRE_FALSE(many);
+  CHECK(many.error().message == "argv has 65537 words, the limit is 65536");
+}
+
 TEST_CASE("a NUL byte is refused, and where it is named") {
   auto argument = PrepareSetup({}, {"x", std::string("a\0b", 3)});
   REQUIRE(!argument);

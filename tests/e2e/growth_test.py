@@ -58,7 +58,8 @@ class GrowthTest(ZygoteTestCase):
         body = {"setup": make_setup([child_program("tiny_exit")], env=client.env), "exit_only": True}
         self.check_soak(client, lambda: client.send("spawn", body),
                         [self.daemon.process.pid])
-        self.assertEqual(set(children_of(self.daemon.process.pid)), keeper)
+        wait_for(lambda: set(children_of(self.daemon.process.pid)) == keeper,
+                 "the last one is reaped")
 
     def test_forked_workers_that_ended_leave_nothing(self):
         client = self.client()
@@ -67,7 +68,7 @@ class GrowthTest(ZygoteTestCase):
             client, lambda: self.send_fork(client, "echo",
                                            policy={"exit_only": True}),
             [self.daemon.process.pid, zygote])
-        self.assertEqual(children_of(zygote), [])
+        wait_for(lambda: not children_of(zygote), "the last one is reaped")
 
     def test_a_live_worker_costs_less_than_a_kilobyte(self):
         if is_sanitized(FORKSERVERD):
